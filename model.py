@@ -1,0 +1,312 @@
+"""The network: Qwen2, Qwen3 and Llama, to the last matrix product, in one decoder.
+
+A decoder is `layers` times `x = x + attention(norm(x)); x = x + mlp(norm(x))` between an embedding and a
+vocabulary head. It runs on *packed* tokens, [N] of any number of sequences one behind the other. Everything but
+attention treats the tokens one by one; which token sees which is the business of the `attend` object handed to
+`forward`: `PackedAttention` (here) for training and prefill, `sample.Cache` for decoding. So one forward serves both.
+
+Parameter names are the Hugging Face ones; transformers brings the configuration and is the oracle in the tests.
+"""
+
+import importlib.util
+import inspect
+import json
+import os
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import transformers.utils
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# Our folder `kernels/` hides the PyPI package of that name, which transformers imports where it finds it installed.
+# Told that the package is absent, every transformers 5 leaves it alone (tests/test_model.py tries it).
+for _module in (transformers.utils, transformers.utils.import_utils):
+    _module.is_kernels_available = lambda *_, **__: False
+
+from transformers import AutoConfig, PretrainedConfig  # noqa: E402  (the lines above must come first)
+
+FAMILIES = ("qwen2", "qwen3", "llama")
+
+
+def rope_frequencies(config: PretrainedConfig) -> Tensor:
+    """Rotation speeds [head_dim / 2] in radians per position: theta^(-2i/head_dim) (RoFormer, arXiv 2104.09864).
+
+    Llama 3 slows the long waves by `factor` and blends in between (config `rope_type: llama3`). Raises ValueError
+    for a scaling that is not implemented."""
+    rope = config.rope_parameters
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    frequency = rope["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float32) / dim)     # [head_dim/2]
+    kind = rope.get("rope_type", "default")
+    if kind == "linear":
+        return frequency / rope["factor"]
+    if kind == "llama3":
+        # s = 0 where the wave is longer than the original context / low_freq_factor, 1 where it is short
+        turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)            # per old context
+        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+        s = ((turns - low) / (high - low)).clamp(0, 1)
+        return frequency * (s + (1 - s) / rope["factor"])
+    if kind != "default":
+        raise ValueError(f"rope_type {kind!r} is not implemented; model.py has default, linear and llama3")
+    return frequency
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last dimension, in fp32 whatever the input."""
+
+    def __init__(self, dim: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (x_i, x_{i + head_dim/2}) of x [N, heads, head_dim] by their angle; cos, sin: [N, 1, head_dim/2]."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, config: PretrainedConfig, layer: int):
+        super().__init__()
+        family, D = config.model_type, config.hidden_size
+        self.layer = layer
+        self.head_dim = getattr(config, "head_dim", None) or D // config.num_attention_heads
+        q_dim, kv_dim = config.num_attention_heads * self.head_dim, config.num_key_value_heads * self.head_dim
+        bias = True if family == "qwen2" else config.attention_bias    # Qwen2 has it always, and never on o_proj
+        self.q_proj = nn.Linear(D, q_dim, bias=bias)
+        self.k_proj = nn.Linear(D, kv_dim, bias=bias)
+        self.v_proj = nn.Linear(D, kv_dim, bias=bias)
+        self.o_proj = nn.Linear(q_dim, D, bias=bias and family != "qwen2")
+        self.qk_norm = family == "qwen3"
+        if self.qk_norm:
+            self.q_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+            self.k_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
+        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, heads, head_dim]
+        k = self.k_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, kv_heads, head_dim]
+        v = self.v_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, kv_heads, head_dim]
+        if self.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        out = attend(self.layer, rotate(q, cos, sin), rotate(k, cos, sin), v)   # [N, heads, head_dim]
+        return self.o_proj(out.flatten(1))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: PretrainedConfig):
+        super().__init__()
+        bias = getattr(config, "mlp_bias", False)
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=bias)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=bias)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    recompute = False     # activation checkpointing: keep only the block's input, run it again in the backward pass
+
+    def __init__(self, config: PretrainedConfig, layer: int):
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = SelfAttention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.block, x, cos, sin, attend, use_reentrant=False)
+        return self.block(x, cos, sin, attend)
+
+    def block(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, attend)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Decoder(nn.Module):
+    """A Qwen2, Qwen3 or Llama language model built from its Hugging Face configuration.
+
+    Raises ValueError for another architecture or for a feature of these that is not implemented."""
+
+    def __init__(self, config: PretrainedConfig):
+        super().__init__()
+        check_supported(config)
+        self.config = config
+        with torch.device("cpu"):     # real also when the module is built on the meta device; not a buffer: stays fp32
+            self.frequency = rope_frequencies(config)                                  # [head_dim/2]
+        self.model = nn.ModuleDict(dict(
+            embed_tokens=nn.Embedding(config.vocab_size, config.hidden_size),
+            layers=nn.ModuleList(Block(config, i) for i in range(config.num_hidden_layers)),
+            norm=RMSNorm(config.hidden_size, config.rms_norm_eps)))
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(self, tokens: Tensor, positions: Tensor, attend, head):
+        """tokens [N] (int64) at `positions` [N] of their sequences -> head(hidden [N, D], head_weight [V, D]).
+
+        `attend(layer, q, k, v) -> out` decides which token sees which (q, out: [N, heads, head_dim]; k, v:
+        [N, kv_heads, head_dim]). `head` is a function, called in here because only during a forward does FSDP hold
+        the whole weight: `logits` below, or a fused kernel that never builds the logits."""
+        if self.frequency.device != tokens.device:
+            self.frequency = self.frequency.to(tokens.device)
+        angle = positions[:, None, None].float() * self.frequency                      # [N, 1, head_dim/2]
+        cos, sin = angle.cos(), angle.sin()
+        x = self.model.embed_tokens(tokens)                                            # [N, D]
+        for block in self.model.layers:
+            x = block(x, cos, sin, attend)
+        tied = self.config.tie_word_embeddings
+        return head(self.model.norm(x), self.model.embed_tokens.weight if tied else self.lm_head.weight)
+
+
+def logits(hidden: Tensor, weight: Tensor) -> Tensor:
+    """The plain vocabulary head: hidden [N, D], weight [V, D] -> logits [N, V]."""
+    return hidden @ weight.T
+
+
+def check_supported(config: PretrainedConfig) -> None:
+    """Raise ValueError, naming what is missing, for a configuration that this file does not implement."""
+    if config.model_type not in FAMILIES:
+        raise ValueError(f"architecture {config.model_type!r} is not implemented; model.py has {', '.join(FAMILIES)}")
+    if config.hidden_act != "silu":
+        raise ValueError(f"hidden_act {config.hidden_act!r} is not implemented; model.py has silu")
+    if getattr(config, "use_sliding_window", False):
+        raise ValueError("use_sliding_window is not implemented; set it to false in config.json if prompt and "
+                         "response stay within the window")
+
+
+# ---------------------------------------------------------------- attention over packed sequences
+
+
+@cache
+def attention_backend(device_type: str) -> str:
+    """Which attention runs: "flash-attn" (when installed), "torch varlen" (flash attention inside torch >= 2.10),
+    or "sdpa" (padded; any device). Chosen once, printed by the trainers at start-up."""
+    if device_type == "cuda" and importlib.util.find_spec("flash_attn"):
+        return "flash-attn"
+    if device_type == "cuda" and importlib.util.find_spec("torch.nn.attention.varlen"):
+        return "torch varlen"
+    return "sdpa"
+
+
+@cache
+def varlen_attention():
+    """f(q [Nq, heads, hd], k, v [Nk, kv_heads, hd], cu_q, cu_k, max_q, max_k) -> [Nq, heads, hd], causal with the
+    last query of a sequence at its last key; flash-attn's or torch's own."""
+    if attention_backend("cuda") == "flash-attn":
+        from flash_attn import flash_attn_varlen_func
+        return partial(flash_attn_varlen_func, causal=True)
+    from torch.nn.attention.varlen import varlen_attn
+    known = inspect.signature(varlen_attn).parameters          # the keywords changed between torch 2.10 and 2.13
+    causal = dict(window_size=(-1, 0)) if "window_size" in known else dict(is_causal=True)
+    return partial(varlen_attn, **causal, **(dict(enable_gqa=True) if "enable_gqa" in known else {}))
+
+
+class PackedAttention:
+    """Causal attention over packed sequences, where a sequence may go on from a prompt that stands elsewhere.
+
+    `sequences` lists (start, length, prompt_start, prompt_length) in packed order: queries are the tokens
+    [start, start + length); keys are the prompt's tokens, then the queries' own. A prompt is itself a sequence
+    (with prompt_length 0). So n responses share one prompt that is computed once: only its keys and values are
+    gathered n times, and the gather's backward adds the n gradients up."""
+
+    def __init__(self, sequences: list[tuple[int, int, int, int]], device: torch.device):
+        start, q_len, prompt, prompt_len = torch.tensor(sequences).T                      # [S] each
+        k_len = prompt_len + q_len
+        self.max_q, self.max_k = int(q_len.max()), int(k_len.max())
+        column = torch.arange(self.max_k)                                                   # [max_k]
+        # Key c of sequence s is token prompt + c of the prompt, or token start + (c - prompt_len) of its own
+        keys = torch.where(column < prompt_len[:, None], prompt[:, None] + column,
+                           (start - prompt_len)[:, None] + column)                          # [S, max_k]
+        real_key = column < k_len[:, None]                                                  # [S, max_k]
+        self.backend = attention_backend(device.type)
+        if self.backend != "sdpa":
+            self.keys = keys[real_key].to(device)                                           # [sum of k_len]
+            self.cu_q = F.pad(q_len.cumsum(0), (1, 0)).int().to(device)                     # [S + 1]
+            self.cu_k = F.pad(k_len.cumsum(0), (1, 0)).int().to(device)                     # [S + 1]
+            return
+        row = torch.arange(self.max_q)                                                      # [max_q]
+        real_query = row < q_len[:, None]                                                   # [S, max_q]
+        self.keys = keys.where(real_key, 0).flatten().to(device)                            # [S * max_k]
+        self.queries = (start[:, None] + row).where(real_query, 0).flatten().to(device)     # [S * max_q]
+        self.unpad = real_query.flatten().nonzero().squeeze(1).to(device)                   # [N]
+        # Query r stands at key prompt_len + r: it sees the keys up to there (padded queries see padding: discarded)
+        self.mask = (column <= prompt_len[:, None, None] + row[:, None])[:, None].to(device)  # [S, 1, max_q, max_k]
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        k, v = k.index_select(0, self.keys), v.index_select(0, self.keys)
+        if self.backend != "sdpa":
+            return varlen_attention()(q, k, v, self.cu_q, self.cu_k, self.max_q, self.max_k)
+        S = self.mask.shape[0]
+        q = q.index_select(0, self.queries)
+        q, k, v = (x.unflatten(0, (S, -1)).transpose(1, 2) for x in (q, k, v))              # [S, heads, max_q|max_k, hd]
+        out = F.scaled_dot_product_attention(q, k, v, self.mask, enable_gqa=True)           # [S, heads, max_q, hd]
+        return out.transpose(1, 2).flatten(0, 1).index_select(0, self.unpad)                # [N, heads, hd]
+
+
+# ---------------------------------------------------------------- weights in and out of Hugging Face folders
+
+
+def find_folder(folder_or_hub_id: str, patterns: tuple[str, ...] = ("*.json", "*.safetensors", "*.txt")) -> Path:
+    """The local folder of a model: itself, or the Hugging Face hub's snapshot. FileNotFoundError if neither is there."""
+    if Path(folder_or_hub_id).is_dir():
+        return Path(folder_or_hub_id)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    try:
+        return Path(snapshot_download(folder_or_hub_id, allow_patterns=list(patterns)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(f"model {folder_or_hub_id!r}: no such folder, and not found on the Hugging Face hub "
+                                f"({reason}); give --model a folder or a hub id") from None
+
+
+def load(folder_or_hub_id: str, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Decoder:
+    """Read a Hugging Face folder (or hub id) with safetensors weights into a Decoder of `dtype` on `device`.
+
+    Raises FileNotFoundError for a missing folder or weights, ValueError for an unsupported architecture or for
+    parameters that are missing, left over or of the wrong shape."""
+    folder = find_folder(str(folder_or_hub_id))
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder}: no config.json; --model wants a Hugging Face model folder")
+    with torch.device("meta"):
+        decoder = Decoder(AutoConfig.from_pretrained(folder))
+    wanted = dict(decoder.named_parameters())
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no *.safetensors; convert the weights with transformers' save_pretrained")
+    state = {}
+    for file in files:
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():
+                if name == "lm_head.weight" and decoder.config.tie_word_embeddings:
+                    continue            # some folders store the tied head a second time
+                if name not in wanted or wanted[name].shape != tuple(weights.get_slice(name).get_shape()):
+                    raise ValueError(f"{file}: {name} does not fit this {decoder.config.model_type} config.json")
+                state[name] = weights.get_tensor(name).to(device, dtype)
+    if missing := wanted.keys() - state.keys():
+        raise ValueError(f"{folder}: {len(missing)} parameters are missing, {min(missing)} for one")
+    decoder.load_state_dict(state, assign=True)
+    return decoder
+
+
+def save(decoder: Decoder, folder: str | Path, tokenizer) -> None:
+    """Write weights, configuration and tokenizer as a folder that transformers and vLLM load.
+
+    The dtype of the weights goes into config.json: the same folder evaluates several points apart on MATH500 as fp32
+    and as bf16 (paper, Table 7), so a checkpoint states the one it was computed in."""
+    os.makedirs(folder, exist_ok=True)
+    state = {name: p.detach().cpu().contiguous() for name, p in decoder.named_parameters()}
+    save_file(state, Path(folder) / "model.safetensors", metadata={"format": "pt"})
+    config = decoder.config.to_dict() | {"dtype": str(next(decoder.parameters()).dtype).removeprefix("torch.")}
+    config["architectures"] = [{"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama"}[config["model_type"]] + "ForCausalLM"]
+    Path(folder, "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
+    tokenizer.save_pretrained(folder)

@@ -1,6 +1,11 @@
-"""Problems."""
+"""Problems: the paper's examples by name, the laptop world's, readers for files, and the prompt templates."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -10,3 +15,144 @@ class Problem:
     answer: str
     category: str = ""
     id: str = ""
+
+
+# ---------------------------------------------------------------- loading
+
+
+def load(name: str) -> list[Problem]:
+    """Problems by name ("pi1", "tiny-add", "tiny-heldout", ...) or from a .jsonl or .parquet file.
+
+    Raises ValueError or FileNotFoundError in one line for an unknown name, a missing file or missing fields."""
+    path = Path(name)
+    if path.suffix in READERS:
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: no such file")
+        problems = READERS[path.suffix](path)
+        if not problems:
+            raise ValueError(f"{name}: the file holds no problems")
+        return problems
+    if name in EXAMPLES:
+        index, answer, question = EXAMPLES[name]
+        return [Problem(question + SUFFIX, answer, id=f"dsr_sub:{index}")]
+    if name.startswith("tiny-"):
+        import tiny     # the laptop world; it takes Problem from here
+        split = name.removeprefix("tiny-")
+        if split in tiny.EXAMPLES:
+            return [tiny.EXAMPLES[split]]
+        if split in tiny.SPLITS:
+            return tiny.problems(split)
+    raise ValueError(f"unknown example or problem set {name!r}: give pi1 ... pi1209 (see data.py), tiny-add, "
+                     f"tiny-heldout, tiny-validation, or a file ending in {' or '.join(READERS)}")
+
+
+def read_jsonl(path: Path) -> list[Problem]:
+    """One JSON object a line with `problem` or `question`, and `answer`. Blank lines are skipped."""
+    problems = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
+        question = row.get("problem", row.get("question")) if isinstance(row, dict) else None
+        if question is None or "answer" not in row:
+            raise ValueError(f"{path}:{number}: needs the fields problem (or question) and answer")
+        problems.append(Problem(question, as_text(row["answer"]), str(row.get("subject", row.get("category", ""))),
+                                str(row.get("id", row.get("unique_id", number - 1)))))
+    return problems
+
+
+def read_parquet(path: Path) -> list[Problem]:
+    """The paper's training format: `prompt` (chat messages), `reward_model.ground_truth`, `extra_info.index`."""
+    import pyarrow.parquet
+    problems = []
+    for number, row in enumerate(pyarrow.parquet.read_table(path).to_pylist()):
+        try:
+            (message,), answer = row["prompt"], row["reward_model"]["ground_truth"]
+            question = message["content"]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{path}, row {number}: needs the columns prompt (one user message) and "
+                             "reward_model.ground_truth") from None
+        index = (row.get("extra_info") or {}).get("index", number)
+        problems.append(Problem(question, as_text(answer), id=str(index)))
+    return problems
+
+
+READERS = {".jsonl": read_jsonl, ".parquet": read_parquet}
+
+
+def as_text(answer) -> str:
+    """27.0 (AMC stores whole numbers so) -> "27"; anything else as it prints."""
+    return str(int(answer)) if isinstance(answer, float) and answer.is_integer() else str(answer)
+
+
+# ---------------------------------------------------------------- prompts
+
+# Qwen2.5-Math's chat template renders one user message to this (FORK Qwen2.5-Eval, qwen25-math-cot). Spelt out, since
+# it decides the base model's accuracy: a tokenizer folder without the template must not change it silently.
+TEMPLATES = {
+    "qwen2.5-math": "<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}."
+                    "<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
+    "plain": "{question}"}
+
+
+def render(tokenizer, question: str, template: str) -> str:
+    """The prompt as text: a template of TEMPLATES, or "chat", the tokenizer's own over one user message."""
+    if template == "chat":
+        if not tokenizer.chat_template:
+            raise ValueError('this tokenizer has no chat template: give --template qwen2.5-math or plain')
+        messages = [{"role": "user", "content": question}]
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    if template not in TEMPLATES:
+        raise ValueError(f"unknown template {template!r}: give chat, {', '.join(TEMPLATES)}")
+    return TEMPLATES[template].replace("{question}", question)
+
+
+def encode(tokenizer, prompt: str) -> Tensor:
+    """Tokens [P] (int64) of a rendered prompt; it already holds every special token it needs."""
+    return torch.tensor(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+
+
+def stop_ids(tokenizer, stop_tokens: tuple[str, ...]) -> list[int]:
+    """Token ids at which a response ends. Explicit, since base checkpoints list <|endoftext|> alone and would run on
+    after <|im_end|>. ValueError for a token that the tokenizer does not have."""
+    vocabulary = tokenizer.get_vocab()
+    if missing := [token for token in stop_tokens if token not in vocabulary]:
+        raise ValueError(f"the tokenizer has no token {missing[0]!r}: set --stop-tokens to tokens it has")
+    return [vocabulary[token] for token in stop_tokens]
+
+
+# ---------------------------------------------------------------- the paper's examples
+
+# Every training prompt of the paper ends so; its evaluation prompts do not
+SUFFIX = " Let's think step by step and output the final answer within \\boxed{}."
+
+# name: (row in DSR-sub, label, statement), from the released dsr_sub.parquet of github.com/ypwang61/One-Shot-RLVR;
+# the number is the rank by historical variance. Labels as released: pi1's true value is 12.699, pi1207's 2/3.
+EXAMPLES = {   # one long line each: data, not code
+    "pi1": (124, r"12.8", r"The pressure \( P \) exerted by wind on a sail varies jointly as the area \( A \) of the sail and the cube of the wind's velocity \( V \). When the velocity is \( 8 \) miles per hour, the pressure on a sail of \( 2 \) square feet is \( 4 \) pounds. Find the wind velocity when the pressure on \( 4 \) square feet of sail is \( 32 \) pounds."),
+    "pi2": (267, r"24", r"How many positive divisors do 9240 and 13860 have in common?"),
+    "pi3": (531, r"7560", r"There are 10 people who want to choose a committee of 5 people among them. They do this by first electing a set of $1,2,3$, or 4 committee leaders, who then choose among the remaining people to complete the 5-person committee. In how many ways can the committee be formed, assuming that people are distinguishable? (Two committees that have the same members but different sets of leaders are considered to be distinct.)"),
+    "pi4": (931, r"25", r"Three integers from the list $1,2,4,8,16,20$ have a product of 80. What is the sum of these three integers?"),
+    "pi5": (212, r"288", r'In how many ways can we enter numbers from the set $\{1,2,3,4\}$ into a $4 \times 4$ array so that all of the following conditions hold? (a) Each row contains all four numbers. (b) Each column contains all four numbers. (c) Each "quadrant" contains all four numbers. (The quadrants are the four corner $2 \times 2$ squares.)'),
+    "pi6": (25, r"32", r"The vertices of a $3 \times 1 \times 1$ rectangular prism are $A, B, C, D, E, F, G$, and $H$ so that $A E, B F$, $C G$, and $D H$ are edges of length 3. Point $I$ and point $J$ are on $A E$ so that $A I=I J=J E=1$. Similarly, points $K$ and $L$ are on $B F$ so that $B K=K L=L F=1$, points $M$ and $N$ are on $C G$ so that $C M=M N=N G=1$, and points $O$ and $P$ are on $D H$ so that $D O=O P=P H=1$. For every pair of the 16 points $A$ through $P$, Maria computes the distance between them and lists the 120 distances. How many of these 120 distances are equal to $\sqrt{2}$?"),
+    "pi7": (568, r"10", r"Set $u_0 = \frac{1}{4}$, and for $k \ge 0$ let $u_{k+1}$ be determined by the recurrence" "\n" r"\[u_{k+1} = 2u_k - 2u_k^2.\]This sequence tends to a limit; call it $L$. What is the least value of $k$ such that" "\n" r"\[|u_k-L| \le \frac{1}{2^{1000}}?\]"),
+    "pi8": (131, r"13", r"Consider the set $\{2, 7, 12, 17, 22, 27, 32\}$. Calculate the number of different integers that can be expressed as the sum of three distinct members of this set."),
+    "pi9": (649, r"144", r"In a group photo, 4 boys and 3 girls are to stand in a row such that no two boys or two girls stand next to each other. How many different arrangements are possible?"),
+    "pi10": (724, r"8996734080", r"How many ten-digit numbers exist in which there are at least two identical digits?"),
+    "pi11": (875, r"42", r"How many pairs of integers  $a$  and  $b$  are there such that  $a$  and  $b$  are between  $1$  and  $42$  and  $a^9 = b^7 \mod 43$ ?"),
+    "pi12": (925, r"20", r"Two springs with stiffnesses of $6 \, \text{kN} / \text{m}$ and $12 \, \text{kN} / \text{m}$ are connected in series. How much work is required to stretch this system by 10 cm?"),
+    "pi13": (682, r"\frac{4}{3}", r"Given that circle $C$ passes through points $P(0,-4)$, $Q(2,0)$, and $R(3,-1)$.  " "\n" r"$(1)$ Find the equation of circle $C$.  " "\n" r"$(2)$ If the line $l: mx+y-1=0$ intersects circle $C$ at points $A$ and $B$, and $|AB|=4$, find the value of $m$."),
+    "pi14": (291, r"22\frac{1}{2}", r"What is the area enclosed by the geoboard quadrilateral below?" "\n" r"[asy] unitsize(3mm); defaultpen(linewidth(.8pt)); dotfactor=2;  for(int a=0; a<=10; ++a) for(int b=0; b<=10; ++b)  {   dot((a,b));  };  draw((4,0)--(0,5)--(3,4)--(10,10)--cycle); [/asy]"),
+    "pi15": (100, r"74", r"Seven cards numbered $1$ through $7$ are to be lined up in a row. Find the number of arrangements of these seven cards where one of the cards can be removed leaving the remaining six cards in either ascending or descending order."),
+    "pi16": (50, r"576", r"If $p, q,$ and $r$ are three non-zero integers such that $p + q + r = 26$ and\[\frac{1}{p} + \frac{1}{q} + \frac{1}{r} + \frac{360}{pqr} = 1,\] compute $pqr$." "\n"),
+    "pi17": (870, r"22", r"In Class 3 (1), consisting of 45 students, all students participate in the tug-of-war. For the other three events, each student participates in at least one event. It is known that 39 students participate in the shuttlecock kicking competition and 28 students participate in the basketball shooting competition. How many students participate in all three events?"),
+    "pi605": (60, r"\frac { \sqrt {3}-1}{4}", r"Given vectors $$\overrightarrow {m}=( \sqrt {3}\sin x+\cos x,1), \overrightarrow {n}=(\cos x,-f(x)), \overrightarrow {m}\perp \overrightarrow {n}$$." "\n" r"(1) Find the monotonic intervals of $f(x)$;" "\n" r"(2) Given that $A$ is an internal angle of $\triangle ABC$, and $$f\left( \frac {A}{2}\right)= \frac {1}{2}+ \frac { \sqrt {3}}{2},a=1,b= \sqrt {2}$$, find the area of $\triangle ABC$."),
+    "pi606": (906, r"19", r"How many zeros are at the end of the product \( s(1) \cdot s(2) \cdot \ldots \cdot s(100) \), where \( s(n) \) denotes the sum of the digits of the natural number \( n \)?"),
+    "pi1201": (847, r"206", r"The angles of quadrilateral $PQRS$ satisfy $\angle P = 3\angle Q = 4\angle R = 6\angle S$. What is the degree measure of $\angle P$?"),
+    "pi1207": (174, r"\frac{4}{5}", r"A rectangular piece of paper whose length is $\sqrt{3}$ times the width has area $A$. The paper is divided into three equal sections along the opposite lengths, and then a dotted line is drawn from the first divider to the second divider on the opposite side as shown. The paper is then folded flat along this dotted line to create a new shape with area $B$. What is the ratio $\frac{B}{A}$?"),
+    "pi1208": (770, r"\dfrac{961}{1280}", r"Given a quadratic function in terms of \\(x\\), \\(f(x)=ax^{2}-4bx+1\\)." "\n" r"\\((1)\\) Let set \\(P=\\{1,2,3\\}\\) and \\(Q=\\{-1,1,2,3,4\\}\\), randomly pick a number from set \\(P\\) as \\(a\\) and from set \\(Q\\) as \\(b\\), calculate the probability that the function \\(y=f(x)\\) is increasing in the interval \\([1,+∞)\\)." "\n" r"\\((2)\\) Suppose point \\((a,b)\\) is a random point within the region defined by \\( \\begin{cases} x+y-8\\leqslant 0 \\\\ x > 0 \\\\ y > 0\\end{cases}\\), denote \\(A=\\{y=f(x)\\) has two zeros, one greater than \\(1\\) and the other less than \\(1\\}\\), calculate the probability of event \\(A\\) occurring."),
+    "pi1209": (789, r"-\frac{2023}{2024}", r"Define the derivative of the $(n-1)$th derivative as the $n$th derivative $(n \in N^{*}, n \geqslant 2)$, that is, $f^{(n)}(x)=[f^{(n-1)}(x)]'$. They are denoted as $f''(x)$, $f'''(x)$, $f^{(4)}(x)$, ..., $f^{(n)}(x)$. If $f(x) = xe^{x}$, then the $2023$rd derivative of the function $f(x)$ at the point $(0, f^{(2023)}(0))$ has a $y$-intercept on the $x$-axis of ______."),
+}

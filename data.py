@@ -36,12 +36,11 @@ def load(name: str) -> list[Problem]:
         index, answer, question = EXAMPLES[name]
         return [Problem(question + SUFFIX, answer, id=f"dsr_sub:{index}")]
     if name.startswith("tiny-"):
-        import tiny     # the laptop world; it takes Problem from here
-        split = name.removeprefix("tiny-")
-        if split in tiny.EXAMPLES:
-            return [tiny.EXAMPLES[split]]
-        if split in tiny.SPLITS:
-            return tiny.problems(split)
+        import tiny     # not at the top: the laptop world takes Problem from here
+        if name in tiny.EXAMPLES:
+            return [tiny.EXAMPLES[name]]
+        if name in ("tiny-heldout", "tiny-validation"):
+            return tiny.problems(name.removeprefix("tiny-"))
     raise ValueError(f"unknown example or problem set {name!r}: give pi1 ... pi1209 (see data.py), tiny-add, "
                      f"tiny-heldout, tiny-validation, or a file ending in {' or '.join(READERS)}")
 

@@ -28,7 +28,7 @@ from torch.utils.checkpoint import checkpoint
 for _module in (transformers.utils, transformers.utils.import_utils):
     _module.is_kernels_available = lambda *_, **__: False
 
-from transformers import AutoConfig, PretrainedConfig  # noqa: E402  (the lines above must come first)
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig  # noqa: E402  (the lines above must come first)
 
 FAMILIES = ("qwen2", "qwen3", "llama")
 
@@ -296,6 +296,11 @@ def load(folder_or_hub_id: str, dtype: torch.dtype = torch.float32, device: str 
         raise ValueError(f"{folder}: {len(missing)} parameters are missing, {min(missing)} for one")
     decoder.load_state_dict(state, assign=True)
     return decoder
+
+
+def load_tokenizer(folder_or_hub_id: str):
+    """The transformers tokenizer of a model folder or hub id."""
+    return AutoTokenizer.from_pretrained(find_folder(str(folder_or_hub_id)))
 
 
 def save(decoder: Decoder, folder: str | Path, tokenizer) -> None:

@@ -1,0 +1,345 @@
+"""GRPO on ONE training example: the whole of 1-shot RLVR (arXiv 2504.20571), top to bottom.
+
+Sample G responses to each of the rows of a step (here: the same problem again and again), reward 1 if the boxed
+answer is right, else 0, and make what beat its own group likelier:
+
+    (1)  A_i  = (r_i - mean(r)) / (std(r) + 1e-6)                        over the group of response i, std with ddof=1
+    (2)  rho  = pi(token) / pi_old(token)                                for every response token
+    (3)  L_pg = max(-A rho, -A clip(rho, 1 - clip, 1 + clip))
+    (4)  L_kl = clamp(e^d - d - 1, -10, 10),   d = log pi_ref - log pi   (the k3 estimator)
+    (5)  L    = sum over tokens (policy_coef L_pg + kl_coef L_kl - entropy_coef H) / number of tokens in the update
+
+Departures from the released code: (5) divides by one global token count, where it averages per micro-batch.
+
+    torchrun train_grpo.py                                             # laptop: one minute and a half on 2 cores
+    torchrun --nproc-per-node 8 train_grpo.py qwen2.5-math-1.5b        # the paper's recipe
+    torchrun train_grpo.py --resume runs/tiny                          # go on where a run was stopped
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import tyro
+from torch import Tensor
+from tqdm import tqdm
+
+import data
+import model
+import plot
+import policy
+import verify
+from evaluate import evaluate, summary
+from policy import World
+from sample import generate
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting; the defaults are the laptop recipe. A recipe's name before the options picks other defaults."""
+    model: str = "tiny-base"                       # Hugging Face folder or hub id of the base model
+    example: tuple[str, ...] = ("tiny-add",)       # training problems: names in data.py, .jsonl or .parquet files
+    template: str = "chat"                         # prompt: the tokenizer's chat template, or one of data.TEMPLATES
+    stop_tokens: tuple[str, ...] = ("<|end|>",)   # a response ends at the first of these
+    name: str = ""                                 # results go to runs/NAME; empty: the recipe's, numbered if taken
+    resume: str = ""                               # folder of a run to go on with, under its own settings
+    steps: int = 60                                # rollout steps
+    rows: int = 16                                 # prompts a step, the examples repeated evenly
+    group_size: int = 8                            # responses to each row: rows x group_size responses a step
+    max_new_tokens: int = 160                      # longest response
+    temperature: float = 1.0                       # of sampling and of every log-prob and entropy in the loss
+    updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (FACTS: both run)
+    policy_coef: float = 1.0                       # weight of (3)
+    clip: float = 0.2                              # ratio clip of (3); acts only if updates_per_rollout > 1
+    kl_coef: float = 0.001                         # weight of (4); 0: no reference model is held
+    entropy_coef: float = 0.001                    # weight of the entropy H in (5)
+    lr: float = 1e-4                               # AdamW, constant (a 0.8 M model bears 100 times the paper's)
+    weight_decay: float = 0.01                     # decoupled
+    max_grad_norm: float = 1.0                     # the gradient's global norm is clipped to this
+    heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
+    validation: str = "tiny-validation"            # set whose greedy accuracy chooses the best checkpoint
+    eval_every: int = 10                           # steps between evaluations, each followed by a checkpoint
+    max_rows: int = 256                            # responses decoded at a time on each rank (bounds the KV cache)
+    micro_batch_tokens: int = 4096                 # tokens in one forward and backward pass (bounds activations)
+    dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
+    recompute: bool = False                        # activation checkpointing
+    cpu_offload: bool = False                      # masters and optimizer state live in CPU memory
+    seed: int = 0                                  # of all sampling
+
+
+PAPER = Config(   # arXiv 2504.20571, section 3.1 and B.4, and the released script training_1.5b_pi1_r128.sh
+    model="Qwen/Qwen2.5-Math-1.5B", example=("pi1",), template="qwen2.5-math",
+    stop_tokens=("<|im_end|>", "<|endoftext|>"), steps=2000, rows=128, max_new_tokens=3072, temperature=0.6, lr=1e-6,
+    heldout=(), validation="", eval_every=20, max_rows=1024, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
+RECIPES = {
+    "tiny": Config(),
+    "qwen2.5-math-1.5b": PAPER,
+    "qwen2.5-math-7b": replace(PAPER, model="Qwen/Qwen2.5-Math-7B", steps=1000),
+    "llama-3.2-3b-instruct": replace(PAPER, model="meta-llama/Llama-3.2-3B-Instruct", steps=1000, template="chat",
+                                     stop_tokens=("<|eot_id|>", "<|end_of_text|>")),
+    "deepseek-r1-distill-qwen-1.5b": replace(PAPER, model="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", steps=1200,
+                                             template="chat", stop_tokens=("<｜end▁of▁sentence｜>",),
+                                             max_new_tokens=8192)}
+
+
+# ---------------------------------------------------------------- advantage and loss
+
+
+def group_advantages(rewards: Tensor, group_size: int) -> Tensor:
+    """Equation (1): rewards [B] -> advantages [B]. Groups are `group_size` neighbours, by index and not by prompt: the
+    same problem 128 times is 128 groups (contract 3). A group of equal rewards gets 0 and stays in the loss, where
+    entropy and KL act on it (contract 5). Raises ValueError unless group_size >= 2 divides B."""
+    if group_size < 2 or len(rewards) % group_size:
+        raise ValueError(f"group_size must be at least 2 and divide the {len(rewards)} rewards, got {group_size}")
+    groups = rewards.view(-1, group_size)                                                  # [B/G, G]
+    centred = groups - groups.mean(1, keepdim=True)
+    return (centred / (groups.std(1, keepdim=True) + 1e-6)).flatten()                      # torch's std has ddof=1
+
+
+def grpo_loss(logprob: Tensor, old: Tensor, reference: Tensor | None, entropy: Tensor, advantage: Tensor, tokens: float,
+              *, policy_coef: float, clip: float, kl_coef: float, entropy_coef: float) -> tuple[Tensor, dict]:
+    """Equations (2) to (5) over M response tokens -> (loss, sums of each term over the M tokens).
+
+    logprob, old, reference, entropy, advantage: [M], in nats; gradients flow through logprob and entropy. `tokens`
+    is the count over all micro-batches and ranks of this update: the losses of the parts add up to the loss of the
+    whole, however it was split (contract 4)."""
+    ratio = (logprob - old).exp()                                                                      # (2)
+    pg = torch.maximum(-advantage * ratio, -advantage * ratio.clamp(1 - clip, 1 + clip))               # (3)
+    d = torch.zeros_like(logprob) if reference is None else reference - logprob
+    kl = (d.exp() - d - 1).clamp(-10, 10)                                                              # (4)
+    loss = (policy_coef * pg + kl_coef * kl - entropy_coef * entropy).sum() / tokens                   # (5)
+    clipped = (-advantage * ratio < pg).float()
+    terms = dict(policy=pg, kl=kl, entropy=entropy, clip_fraction=clipped)
+    return loss, {name: term.detach().sum() for name, term in terms.items()} | {"total": loss.detach() * tokens}
+
+
+# ---------------------------------------------------------------- one step
+
+
+@dataclass
+class Batch:
+    """This rank's B responses of a step, in group order."""
+    prompts: list[Tensor]       # [P_i]
+    responses: list[Tensor]     # [T_i], stop token included
+    behaviour: list[Tensor]     # [T_i], log-probs of the tokens when they were sampled
+    texts: list[str]
+    finished: list[bool]
+    rewards: Tensor             # [B]
+    advantages: Tensor          # [B]
+
+
+def problem_of_row(row: int, problems: int, seed: int) -> int:
+    """Which problem the run's row number `row` holds: epoch after epoch through all, each in an order of its own."""
+    epoch, place = divmod(row, problems)
+    order = torch.randperm(problems, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    return int(order[place])
+
+
+def rollout(config: Config, actor, tokenizer, problems, prompts, world: World, step: int) -> tuple[Batch, dict]:
+    """Sample this rank's share of the step's rows x group_size responses and grade them -> (Batch, metrics)."""
+    clock = time.perf_counter()
+    G, share = config.group_size, config.rows // world.size
+    rows = [world.rank * share + i for i in range(share)]                     # of this step, in the whole batch
+    chosen = [problem_of_row((step - 1) * config.rows + row, len(problems), config.seed) for row in rows]
+    plain = policy.gathered(actor, world.device, getattr(torch, config.dtype))
+    rollouts = generate(plain, [prompts[i] for i in chosen], n=G, max_new_tokens=config.max_new_tokens,
+                        temperature=config.temperature, stop_ids=data.stop_ids(tokenizer, config.stop_tokens),
+                        seed=config.seed, step=step, first_sequence=rows[0] * G, max_rows=config.max_rows)
+    del plain
+    sampled = time.perf_counter()
+    texts = tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
+    # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
+    graded = verify.rewards(texts, [problems[i].answer for i in chosen for _ in range(G)], require_box=True)
+    rewards = torch.tensor(graded)                                                                            # [B]
+    batch = Batch([prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
+                  rollouts.finished, rewards, group_advantages(rewards, G))
+    done = time.perf_counter()
+    B, flat = config.rows * G, (rewards.view(-1, G).std(1) == 0)
+    names = ("accuracy", "boxed", "length", "finished", "groups_without_variance", "timeouts", "errors")
+    sums = world.sum(rewards.sum(), sum("\\boxed" in t for t in texts), sum(map(len, batch.responses)),
+                     sum(batch.finished), flat.sum() * G, graded.timeouts * B, graded.errors * B)
+    metrics = {f"{'verify' if n in ('timeouts', 'errors') else 'train'}/{n}": s / B for n, s in zip(names, sums)}
+    return batch, metrics | {"time/sample": sampled - clock, "time/verify": done - sampled}
+
+
+@dataclass
+class MicroBatch:
+    """One forward and backward pass: M response tokens of some sequences."""
+    packed: policy.Packed
+    advantage: Tensor           # [M]
+    behaviour: Tensor           # [M]
+    old: Tensor | None          # [M], log-probs before the first update; None: the current ones
+    reference: Tensor | None    # [M], log-probs under the frozen base model
+
+
+@torch.no_grad()
+def score(config: Config, actor, reference, batch: Batch, world: World) -> list[list[MicroBatch]]:
+    """Pack the batch into micro-batches, for each of the step's updates, with old and reference log-probs."""
+    updates, B = config.updates_per_rollout, len(batch.responses)
+    scored = []
+    for update in range(updates):
+        mine = range(B * update // updates, B * (update + 1) // updates)      # whole groups: checked at the start
+        lengths = [len(batch.responses[i]) for i in mine]
+        scored.append([])
+        for part in policy.micro_batches(lengths, config.micro_batch_tokens, world):
+            part = [mine[i] for i in part]
+            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], world.device)
+            advantage = torch.cat([batch.advantages[i].expand(len(batch.responses[i])) for i in part])        # [M]
+            old = ref = None
+            if updates > 1:
+                old, _ = policy.token_logprobs(actor, packed, config.temperature)
+            if reference is not None:
+                ref, _ = policy.token_logprobs(reference, packed, config.temperature)
+            behaviour = torch.cat([batch.behaviour[i] for i in part])                                         # [M]
+            scored[-1].append(MicroBatch(packed, advantage.to(world.device), behaviour.to(world.device), old, ref))
+    return scored
+
+
+def update(config: Config, actor, optimizer, micro_batches: list[MicroBatch], world: World) -> dict[str, float]:
+    """One optimizer step on the loss (5) -> its terms per token, and the gap between sampling and training."""
+    (tokens,) = world.sum(sum(len(m.advantage) for m in micro_batches))       # one count for all (contract 4)
+    sums, gap_sum, gap_max = {}, 0.0, 0.0
+    for m in micro_batches:
+        logprob, entropy = policy.token_logprobs(actor, m.packed, config.temperature)
+        old = logprob.detach() if m.old is None else m.old
+        loss, terms = grpo_loss(logprob, old, m.reference, entropy, m.advantage, tokens, policy_coef=config.policy_coef,
+                                clip=config.clip, kl_coef=config.kl_coef, entropy_coef=config.entropy_coef)
+        (loss * world.size).backward()                     # FSDP averages gradients over ranks; we want their sum
+        sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
+        gap = (old - m.behaviour).abs()                    # sampling and training agree on a token (contract 7)
+        gap_sum, gap_max = gap_sum + gap.sum(), max(gap_max, gap.max().item())
+    norm = torch.nn.utils.clip_grad_norm_(actor.parameters(), config.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    totals = world.sum(*sums.values(), gap_sum)
+    metrics = {f"loss/{name}": total / tokens for name, total in zip(sums, totals)}
+    return metrics | {"train/logprob_gap": totals[-1] / tokens, "train/logprob_gap_max": max(world.gather([gap_max])),
+                      "optim/grad_norm": norm.full_tensor().item()}
+
+
+# ---------------------------------------------------------------- the run
+
+
+def train(config: Config, recipe: str) -> None:
+    """Train as `config` says; everything that is written stands in runs/NAME."""
+    world = policy.start()
+    try:
+        check(config, world)
+        problems = [problem for name in config.example for problem in data.load(name)]
+        sets = {name: data.load(name.split("@")[0]) for name in (*config.heldout, config.validation) if name}
+        actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
+        tokenizer = model.load_tokenizer(config.model)
+        stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
+        rendered = [data.render(tokenizer, problem.question, config.template) for problem in problems]
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"train_grpo.py: {error}" if world.rank == 0 else 1)
+    dtype = getattr(torch, config.dtype)
+    shard = dict(dtype=dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
+    reference = None
+    if config.kl_coef:
+        reference = policy.shard(model.load(config.model, dtype, world.device).requires_grad_(False), world.mesh, dtype)
+    actor = policy.shard(actor, world.mesh, **shard)
+    optimizer = torch.optim.AdamW(actor.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    prompts, shown = [data.encode(tokenizer, text) for text in rendered], {}
+    folder = policy.open_run(config, recipe, world)
+    done = policy.load_checkpoint(folder / "checkpoints", actor, optimizer) if config.resume else 0
+    policy.rewind(folder, done, world)
+    if world.rank == 0:
+        print(f"{rendered[0]}\n--- gold: {problems[0].answer} (example 1 of {len(problems)})\n"
+              f"{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
+              f" on {world.device.type}, attention: {model.attention_backend(world.device.type)}; results: {folder}")
+
+    def evaluations() -> dict[str, float]:
+        """eval/<set>/<metric> of every set, by the weights as they are now."""
+        clock, results = time.perf_counter(), {}
+        plain = policy.gathered(actor, world.device, dtype)
+        for name, problems in sets.items():
+            scores = evaluate(plain, tokenizer, problems, world, template=config.template, stop_ids=stop_ids,
+                              max_new_tokens=config.max_new_tokens, temperature=float(name.partition("@")[2] or 0),
+                              seed=config.seed, max_rows=config.max_rows)
+            results |= {f"eval/{name}/{key}": value for key, value in scores.items()}
+        return results | {"time/evaluate": time.perf_counter() - clock}
+
+    if done == 0:
+        policy.append(folder / "metrics.jsonl", [{"step": 0} | evaluations()], world)
+    bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
+    for step in bar:
+        clock = time.perf_counter()
+        batch, metrics = rollout(config, actor, tokenizer, problems, prompts, world, step)
+        if step == 1:
+            report_base(metrics, bar)
+        scoring = time.perf_counter()
+        scored = score(config, actor, reference, batch, world)
+        updating = time.perf_counter()
+        updates = [update(config, actor, optimizer, micro_batches, world) for micro_batches in scored]
+        metrics |= {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
+        end = time.perf_counter()
+        metrics |= {"time/score": updating - scoring, "time/update": end - updating, "time/step": end - clock}
+        if evaluating := step % config.eval_every == 0 or step == config.steps:
+            metrics |= evaluations()
+        policy.append(folder / "metrics.jsonl", [{"step": step} | metrics], world)
+        policy.append(folder / "rollouts.jsonl", samples(batch, step, config.group_size), world)
+        if evaluating:
+            policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", actor, optimizer, tokenizer, world, dtype)
+        shown |= {"reward": metrics["train/accuracy"], "entropy": metrics["loss/entropy"], "length": metrics["train/length"]}
+        shown |= {name: metrics[f"eval/{name}/accuracy"] for name in sets if evaluating}
+        bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
+    if world.rank == 0:
+        print(summary(folder, config.validation), f"curves: {plot.draw([folder], folder / 'curves.png')}", sep="\n")
+    dist.destroy_process_group()
+
+
+def report_base(metrics: dict[str, float], bar: tqdm) -> None:
+    """Say how the base model does on the example, and whether there is anything to learn from."""
+    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, stopped by itself {metrics['train/finished']:.1%}")
+    if metrics["train/groups_without_variance"] == 1:
+        bar.write("warning: every group has equal rewards, so there is no policy gradient: the base must be right "
+                  "sometimes, not always; try another --example, a higher --temperature or more --rows")
+
+
+def samples(batch: Batch, step: int, count: int) -> list[dict]:
+    """The first responses of a step, for a person to look at."""
+    return [dict(step=step, reward=batch.rewards[i].item(), advantage=batch.advantages[i].item(),
+                 length=len(batch.responses[i]), finished=batch.finished[i], text=batch.texts[i]) for i in range(count)]
+
+
+def check(config: Config, world: World) -> None:
+    """Raise ValueError in one line for settings that cannot work."""
+    if config.group_size < 2:
+        raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
+    if config.rows % (world.size * config.updates_per_rollout):
+        raise ValueError(f"--rows {config.rows} does not divide by {world.size} process(es) x --updates-per-rollout "
+                         f"{config.updates_per_rollout}; make it a multiple")
+    if config.temperature <= 0:
+        raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
+    if min(config.steps, config.rows, config.eval_every, config.updates_per_rollout) < 1:
+        raise ValueError("--steps, --rows, --eval-every and --updates-per-rollout must be at least 1")
+    if config.dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
+    if config.name and Path("runs", config.name).exists():
+        raise ValueError(f"runs/{config.name} exists: choose another --name, or go on with --resume runs/{config.name}")
+
+
+def main(arguments: list[str]) -> None:
+    """[recipe] [--options]: read the command line and train."""
+    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "tiny"
+    if recipe not in RECIPES:
+        sys.exit(f"train_grpo.py: unknown recipe {recipe!r}; there are {', '.join(RECIPES)}")
+    config = tyro.cli(Config, args=arguments, default=RECIPES[recipe])
+    if config.resume:      # its own settings, and on top what this command line changes
+        file = Path(config.resume, "config.json")
+        if not file.is_file():
+            sys.exit(f"train_grpo.py: {file} does not exist; --resume wants the folder of a run")
+        saved = json.loads(file.read_text())
+        recipe, settings = saved["about"]["recipe"], saved["config"] | {"resume": config.resume}
+        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+        config = tyro.cli(Config, args=arguments, default=Config(**settings))
+    train(config, recipe)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

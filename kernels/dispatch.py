@@ -14,7 +14,7 @@ try:
 except ImportError:  # Triton has no wheel for macOS: there the references do the work
     triton = tl = None
 
-INTERPRET = triton is not None and triton.knobs.runtime.interpret  # read once: triton.jit reads it at import too
+INTERPRET = triton is not None and triton.knobs.runtime.interpret  # read once, at import, as triton.jit does
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -31,8 +31,8 @@ def backend(tensor: torch.Tensor) -> str:
 
 
 def check_matrix(name: str, matrix: torch.Tensor) -> None:
-    if matrix.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions, got shape {tuple(matrix.shape)}")
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise ValueError(f"{name} must be a matrix with at least one column, got shape {tuple(matrix.shape)}")
     if matrix.dtype not in DTYPES:
         raise TypeError(f"{name} must be one of {', '.join(map(str, DTYPES))}, got {matrix.dtype}")
 
@@ -40,7 +40,7 @@ def check_matrix(name: str, matrix: torch.Tensor) -> None:
 def check_rows(name: str, index: torch.Tensor, matrix: torch.Tensor) -> None:
     """One int64 per row of the matrix, on its device."""
     if index.shape != matrix.shape[:1]:
-        raise ValueError(f"{name} must have shape {(len(matrix),)}, one per row, got {tuple(index.shape)}")
+        raise ValueError(f"{name} must have shape ({len(matrix)},), one per row, got {tuple(index.shape)}")
     if index.dtype != torch.int64:
         raise TypeError(f"{name} must be torch.int64, got {index.dtype}")
     if index.device != matrix.device:
@@ -48,10 +48,8 @@ def check_rows(name: str, index: torch.Tensor, matrix: torch.Tensor) -> None:
 
 
 def check_targets(targets: torch.Tensor, matrix: torch.Tensor, vocabulary: int) -> None:
-    """One class below `vocabulary` per row. Reading the range waits for the GPU: once a call, tens of microseconds."""
+    """One token id below `vocabulary` per row. Reading the range waits for the GPU, once a call."""
     check_rows("targets", targets, matrix)
-    if vocabulary == 0:
-        raise ValueError("the vocabulary is empty")
     if len(targets):
         low, high = torch.stack(torch.aminmax(targets)).tolist()
         if low < 0 or high >= vocabulary:

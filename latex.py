@@ -208,7 +208,7 @@ RELOP = rx("|".join(sorted((re.escape(op) + (WORD if op[-1].isalpha() else "") f
                            reverse=True)))
 NAMED = rx(r"((?:\\[A-Za-z]+|[A-Za-z])(?:\s*_\s*(?:\{[^{}]*\}|\w))?'*)\s*"
            r"(?:\(\s*([A-Za-z](?:\s*,\s*[A-Za-z])*)\s*\)\s*)?=(?!=)")
-UNIT = rx(r"(?:per\b|\\cdot|\*)?\s*(?:(square|sq|cubic|cu)\b\.?\s*)?(?:\\unit\{(\w)\}|(\\AA|[A-Za-z]+))\.?"
+UNIT = rx(r"(?:per\b|\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s*)?(?:\\unit\{(\w)\}|(\\AA|[A-Za-z]+))\.?"
           r"(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
 MIXED = rx(r"(\d+)\s*\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])")
 BASED = rx(r"\(?\s*(\d[\dA-F]*)\s*\)?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d+))")

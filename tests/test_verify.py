@@ -1,0 +1,1192 @@
+"""What counts as the same answer. Each table holds rows `prediction  ==  gold` and `prediction  !=  gold`, written from
+how models answer and how benchmark golds look; the near misses beside each positive are the ones that pay a policy."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import verify
+from verify import extract_answer, is_equivalent, reward, rewards
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "../shared/data/benchmarks"
+
+TABLES = {}
+
+TABLES["integers"] = r"""
+42  ==  42
++42  ==  42
+-7  ==  -7
+−7  ==  -7
+– 7  ==  -7
+42.  ==  42
+$42$  ==  42
+\(42\)  ==  42
+\[42\]  ==  42
+ 42  ==  42
+42.0  ==  42
+{42}  ==  42
+(42)  ==  42
+042  ==  42
+\mathbf{42}  ==  42
+\textbf{42}  ==  42
+\text{42}  ==  42
+4\,2  !=  43
+42\!  ==  42
+42\,  ==  42
+\displaystyle 42  ==  42
+42 \quad  ==  42
+４２  ==  42
+20161  !=  20160
+7  !=  -7
+42  !=  24
+4 2  !=  42
+42  !=  4.2
+42  !=  420
+-0  ==  0
+0  !=  1
+8996734080  ==  8996734080
+8996734081  !=  8996734080
+1  !=  01 1
+17  !=  1,7
+--7  !=  -7
+7-  !=  7
+"""
+
+TABLES["thousands"] = r"""
+1,000  ==  1000
+1{,}000  ==  1000
+1,\!000  ==  1000
+1\,000  ==  1000
+1 000  ==  1000
+1~000  ==  1000
+10,\!080  ==  10080
+10{,}080  ==  10,\!080
+58,500  ==  58500
+58 500  ==  58,500
+154,320,000  ==  154320000
+154{,}320{,}000  ==  154,320,000
+11,\! 111,\! 111,\! 100  ==  11111111100
+11,111,111,100  ==  11,\! 111,\! 111,\! 100
+1,234.5  ==  1234.5
+\$23{,}000  ==  23000
+\$32,\!348  ==  32,348
+2,600  ==  2600
+12{,}345  ==  12345
+12\,345  ==  12345
+-1,000  ==  -1000
+\frac{1,000}{3}  ==  \frac{1000}{3}
+1,000  !=  1
+1,000  !=  1.000
+1,00  !=  100
+1,0000  !=  10000
+1, 234  !=  1234
+10,080  !=  1008
+58,500  !=  58,501
+12,34  !=  1234
+1234,567  !=  1234567
+1,234,56  !=  123456
+"""
+
+TABLES["decimals"] = r"""
+0.5  ==  .5
+.5  ==  0.5
+0.50  ==  0.5
+12.80  ==  12.8
+12{.}8  ==  12.8
+3{,}14  ==  3.14
+-0.25  ==  -.25
+.0000672  ==  0.0000672
+0.0000672  ==  6.72e-5
+3.21  ==  3.210
+326.5  ==  326.50
+24.310  ==  24.31
+12.8.  ==  12.8
+1.  ==  1
+\approx 12.8  ==  12.8
+x \approx 12.8  ==  12.8
+≈ 12.8  ==  12.8
+12.7  !=  12.8
+12.8000001  !=  12.8
+12.81  !=  12.8
+12.79  !=  12.8
+1.28  !=  12.8
+128  !=  12.8
+0.006  !=  0.06
+3.14  !=  3.1416
+3.1416  !=  3.14
+0.33  !=  0.333
+4.49  !=  4.5
+12..8  !=  12.8
+1.2.8  !=  12.8
+-12.8  !=  12.8
+0.05  !=  5
+0.15  !=  15
+"""
+
+TABLES["fractions"] = r"""
+\frac{1}{2}  ==  \frac{1}{2}
+1/2  ==  \frac{1}{2}
+\dfrac{1}{2}  ==  \frac{1}{2}
+\tfrac{1}{2}  ==  \frac{1}{2}
+\cfrac12  ==  \frac{1}{2}
+\frac12  ==  \frac{1}{2}
+\frac 12  ==  \frac{1}{2}
+\frac 1 2  ==  \frac{1}{2}
+\frac{1}2  ==  \frac{1}{2}
+\frac1{2}  ==  \frac{1}{2}
+\frac {1} {2}  ==  \frac{1}{2}
+0.5  ==  \frac{1}{2}
+½  ==  \frac{1}{2}
+{1 \over 2}  ==  \frac{1}{2}
+2/4  ==  \frac{1}{2}
+\frac{2}{4}  ==  \frac{1}{2}
+8/6  ==  \frac{4}{3}
+4/3  ==  \frac43
+\frac{64}{5}  ==  12.8
+64/5  ==  12.8
+64 / 5  ==  12.8
+64÷5  ==  12.8
+\frac{-2023}{2024}  ==  -\frac{2023}{2024}
+-2023/2024  ==  -\frac{2023}{2024}
+\frac{2023}{-2024}  ==  -\frac{2023}{2024}
+-1./3  ==  -\frac{1}{3}
+\frac{3840}{289}  ==  3840/289
+\frac{1997}{2}  ==  998.5
+\frac{243}{625}  ==  0.3888
+\left(\frac{1}{2}\right)  ==  \frac{1}{2}
+\frac{\frac{1}{2}}{3}  ==  \frac{1}{6}
+\frac{1}{\frac{1}{2}}  ==  2
+\frac{10}{5}  ==  2
+\frac{0}{5}  ==  0
+\frac{11}{36}  ==  \dfrac{11}{36}
+\frac14  ==  0.25
+\frac1{72}  ==  1/72
+\frac 59  ==  5/9
+\frac{9}{19}  ==  \frac9{19}
+-\tfrac32  ==  -1.5
+0.333  !=  \frac{1}{3}
+0.3333333333  !=  1/3
+0.67  !=  \frac{2}{3}
+1.333  !=  \frac{4}{3}
+\frac{2}{1}  !=  \frac{1}{2}
+-\frac{1}{2}  !=  \frac{1}{2}
+\frac{1}{3}  !=  \frac{1}{2}
+\frac{2022}{2023}  !=  \frac{2023}{2024}
+\frac{3}{56}  !=  \frac{3}{55}
+\frac{1}{0}  !=  0
+\frac{0}{0}  !=  0
+\frac{1}{0}  !=  \frac{2}{0}
+\frac{14}{3}  !=  4.67
+1/23  !=  \frac{1}{2}3
+\frac{3}{4}  !=  \frac{4}{3}
+3/4/5  !=  3/4
+\frac{}{2}  !=  \frac{1}{2}
+\frac{1}  !=  1
+"""
+
+TABLES["mixed numbers"] = r"""
+1\frac{4}{5}  ==  \frac{9}{5}
+1\frac{4}{5}  ==  1.8
+1 \frac{4}{5}  ==  9/5
+1\frac45  ==  \frac95
+1 4/5  ==  1.8
+1\dfrac{1}{3}  ==  \frac43
+137 \frac{1}{2}  ==  137.5
+137.5  ==  137 \frac{1}{2}
+275/2  ==  137\frac12
+22\frac{1}{2}  ==  22.5
+43 \frac{7}{11}  ==  \frac{480}{11}
+12 \frac{4}{5}  ==  12.8
+-1\frac{1}{3}  ==  -\frac{4}{3}
+1½  ==  1.5
+2\frac{1}{2}\text{ hours}  ==  2.5
+1\frac{1}{3}  !=  \frac{1}{3}
+1\frac{4}{5}  !=  \frac{4}{5}
+1\frac{4}{5}  !=  \frac{14}{5}
+-1\frac{1}{3}  !=  -\frac{2}{3}
+1 + \frac{4}{5}  ==  1\frac{4}{5}
+1 4/5  !=  14/5
+3 1/2  !=  31/2
+"""
+
+TABLES["scientific notation"] = r"""
+4.5e33  ==  4.5 \times 10^{33}
+4.5E33  ==  4.5e33
+4.5 \cdot 10^{33}  ==  4.5e33
+4.5\times10^{33}  ==  4.5e33
+4.5 × 10^33  ==  4.5e33
+4.5 × 10³³  ==  4.5e33
+4.5 * 10^33  ==  4.5e33
+4.5 x 10^{33}  !=  4.5e34
+45 \times 10^{32}  ==  4.5e33
+4.50e33  ==  4.5e33
+2.88e-19  ==  2.88 \times 10^{-19}
+2.88 \times 10^{-19} \text{ J}  ==  2.88e-19
+2.88\times 10^{-19}\,\mathrm{J}  ==  2.88e-19
+1e-5  ==  10^{-5}
+1e-5  ==  0.00001
+10^{-3}  ==  0.001
+10^-3  ==  0.001
+7.5e7  ==  75000000
+3e8  ==  300000000
+3e8  ==  3 \times 10^8
+8.7e8  ==  870,000,000
+3.46223 \times 10^{3}  ==  3462.23
+1.7e4  ==  1.70e4
+10^{100}  ==  1e100
+2.88e-18  !=  2.88e-19
+2.88e19  !=  2.88e-19
+2.89e-19  !=  2.88e-19
+4.5e33  !=  4.5e32
+4.5e33  !=  4.5
+4.5 \times 10^{33}  !=  4.5 \times 10^{34}
+4.5^{33}  !=  4.5e33
+1e11  !=  1.0001e11
+1.39e9  !=  1.4e9
+10^{-3}  !=  10^3
+10^{-3}  !=  -10^3
+3e  !=  3
+"""
+
+TABLES["percent"] = r"""
+50\%  ==  50%
+50 \%  ==  50\%
+50 percent  !=  51
+62.5\%  ==  62.5%
+62.5  ==  62.5%
+4.2\%  ==  4.2
+12.5\%  ==  12.5
+8\%  ==  $8 \%$
+0.08  ==  $8 \%$
+\frac{1}{2}  ==  50\%
+0.5\%  ==  0.005
+43.75\%  ==  43.75
+99\%  ==  0.99
+100\%  ==  1
+17.5  ==  17.5%
+5  !=  0.05
+0.05  !=  5
+500\%  !=  0.05
+5\%  !=  500
+5\%  !=  0.5
+50\%  !=  5
+50\%  !=  51\%
+0.625  !=  62.5
+6250  !=  62.5\%
+16.67\%  !=  16.66\%
+16.67\%  !=  \frac{1}{6}
+"""
+
+TABLES["recurring decimals"] = r"""
+0.\overline{3}  ==  \frac{1}{3}
+0.\bar{3}  ==  \frac13
+0.\dot{3}  ==  \frac13
+0.333\ldots  ==  \frac13
+0.333...  ==  1/3
+0.3333\dots  ==  1/3
+0.1\overline{6}  ==  \frac16
+0.1666...  ==  \frac16
+0.\overline{142857}  ==  \frac17
+0.142857142857...  ==  \frac17
+2.\overline{27}  ==  \frac{25}{11}
+0.\overline{9}  ==  1
+1.8\overline{3}  ==  \frac{11}{6}
+.\overline{6}  ==  2/3
+0.\overline{12}  ==  \frac{4}{33}
+0.\overline{3}  !=  0.3
+0.\overline{3}  !=  \frac{3}{10}
+0.\overline{36}  !=  0.36
+0.1\overline{6}  !=  0.\overline{16}
+0.333...  !=  0.333
+0.\overline{142857}  !=  0.142857
+0.\overline{3}  !=  0.\overline{33}4
+"""
+
+TABLES["bases"] = r"""
+52_8  ==  52_8
+52_{8}  ==  52_8
+(52)_8  ==  52_8
+52_{ 8 }  ==  52_8
+52_{(8)}  !=  53_8
+$4210_{5}$  ==  4210_5
+4210_5  ==  4210_{5}
+2516_8  ==  2516_{8}
+1010_2  ==  (1010)_{2}
+1AF_{16}  ==  1AF_{16}
+4343_6  ==  4343_{6}
+4210_5  !=  4210_6
+4210_5  !=  4210
+4210  !=  4210_5
+4201_5  !=  4210_5
+52_8  !=  52_9
+52_8  !=  42
+40_9  !=  40
+204_5  !=  205_5
+1604_8  !=  1604_7
+1AF_{16}  !=  1AE_{16}
+"""
+
+TABLES["radicals and powers"] = r"""
+\sqrt2  ==  \sqrt{2}
+\sqrt 2  ==  \sqrt{2}
+√2  ==  \sqrt{2}
+√(2)  ==  \sqrt{2}
+sqrt(2)  ==  \sqrt{2}
+sqrt2  ==  \sqrt{2}
+2^{1/2}  ==  \sqrt{2}
+2^{0.5}  ==  \sqrt2
+2^{\frac{1}{2}}  ==  \sqrt2
+\sqrt[2]{2}  ==  \sqrt2
+\frac{2}{\sqrt2}  ==  \sqrt2
+\frac{\sqrt{8}}{2}  ==  \sqrt2
+\sqrt{8}  ==  2\sqrt{2}
+11\sqrt2  ==  11 \sqrt{2}
+11√2  ==  11\sqrt2
+11*sqrt(2)  ==  11\sqrt2
+11 \cdot \sqrt{2}  ==  11\sqrt2
+\sqrt{2}\cdot 11  ==  11\sqrt2
+\sqrt{242}  ==  11\sqrt2
+3\sqrt{13}  ==  \sqrt{117}
+3\sqrt{13}  ==  3 \sqrt {13}
+\sqrt{51}  ==  \sqrt{3}\sqrt{17}
+\frac{3\sqrt{3}}{4}  ==  \frac{3}{4}\sqrt{3}
+\frac{3 \sqrt 3}{4}  ==  3\sqrt{3}/4
+\frac{\sqrt{3}}{3}  ==  \frac{1}{\sqrt{3}}
+\frac{9}{4\sqrt3}  ==  \frac{3\sqrt{3}}{4}
+8\sqrt[3]{4}  ==  8 \cdot 4^{1/3}
+\sqrt[3]{2048}  ==  8\sqrt[3]{4}
+\sqrt[3]{-8}  ==  -2
+\sqrt[3]{27}  ==  3
+(-8)^{1/3}  ==  -2
+\sqrt{16}  ==  4
+\sqrt{\frac{1}{4}}  ==  0.5
+\sqrt{0.25}  ==  \frac12
+5 \sqrt{\frac{2}{11}}  ==  \frac{5\sqrt{22}}{11}
+\sqrt{3+2\sqrt{2}}  ==  1+\sqrt{2}
+\frac{1}{\sqrt{2}-1}  ==  \sqrt{2}+1
+1+2\sqrt{3}  ==  2\sqrt3+1
+11 \sqrt{5} + 11  ==  11(1+\sqrt5)
+\frac{\sqrt{5}-1}{2}  ==  \frac{-1+\sqrt{5}}{2}
+\frac{2}{1+\sqrt5}  ==  \frac{\sqrt5-1}{2}
+2^{10}  ==  1024
+2^10  ==  1024
+2**10  ==  1024
+2^{-1}  ==  0.5
+2^{8/3}  ==  4\sqrt[3]{4}
+2^{1009}  ==  2 \cdot 2^{1008}
+4^{1/2}  ==  2
+2^6 * 3^5 * 5^4  ==  9720000
+(2^3)(3^4)(5^7)  ==  2^3 \cdot 3^4 \cdot 5^7
+2^{3/4} \cdot 15^{1/4}  ==  \sqrt[4]{120}
+10^{1 / 100}  ==  \sqrt[100]{10}
+-2^2  ==  -4
+(-2)^2  ==  4
+2^{3^2}  ==  512
+0^0  ==  1
+\sqrt2  !=  \sqrt3
+\sqrt2  !=  2
+\sqrt{2}  !=  -\sqrt{2}
+11\sqrt2  !=  11\sqrt3
+11\sqrt2  !=  \sqrt{22}
+11\sqrt2  !=  12\sqrt2
+3\sqrt{13}  !=  \sqrt{39}
+\sqrt[3]{2}  !=  \sqrt{2}
+3\sqrt{2}  !=  \sqrt[3]{2}
+\sqrt{23}  !=  \sqrt2 3
+\sqrt{2+3}  !=  \sqrt2+3
+\sqrt{3}+\sqrt{2}  !=  \sqrt{5}
+1+2\sqrt{3}  !=  1-2\sqrt{3}
+1+2\sqrt{3}  !=  3\sqrt{3}
+2^{10}  !=  2^{11}
+2^{10}  !=  20
+2^{1009}  !=  2^{1008}
+2^{1009}  !=  2^{1009}+1
+2^{1000}+\sqrt{2}  !=  2^{1000}+\sqrt{3}
+-2^2  !=  4
+\sqrt{-1}  !=  1
+\frac{\sqrt{5}-1}{2}  !=  \frac{\sqrt{5}+1}{2}
+2^{3/4}  !=  2^3/4
+8^{2/3}  ==  4
+\sqrt[3]{x}  !=  \sqrt{x}
+\sqrt{19-8\sqrt3}  ==  4-\sqrt3
+"""
+
+TABLES["pi, e and i"] = r"""
+π  ==  \pi
+pi  ==  \pi
+2π  ==  2\pi
+2*pi  ==  2\pi
+2 \pi  ==  2\pi
+\pi \cdot 2  ==  2\pi
+\frac{\pi}{2}  ==  \pi/2
+\frac{\pi}{2}  ==  0.5\pi
+\frac12 \pi  ==  \frac{\pi}{2}
+-\frac{\pi}{6}  ==  \frac{-\pi}{6}
+18+2\pi  ==  2(9+\pi)
+18 + 2\pi  ==  2\pi + 18
+288 \pi  ==  288\pi
+\frac{20000}{\pi}  ==  20000/\pi
+\frac{3\pi}{2} + 2  ==  \frac{3\pi+4}{2}
+\pi^2  ==  \pi \pi
+\frac{1}{e}  ==  e^{-1}
+1 + \frac{1}{e}  ==  1+e^{-1}
+\exp(2)  ==  e^2
+e^{i\pi}  ==  -1
+e^{\ln 2}  ==  2
+6 - 5i  ==  6-5i
+-5i + 6  ==  6 - 5i
+6 - 5 i  ==  6-5i
+1+274i  ==  274i+1
+i^2  ==  -1
+(1+i)^2  ==  2i
+\frac{1}{i}  ==  -i
+-2+2 \sqrt{3} i  ==  -2 + 2i\sqrt{3}
+\sqrt{-4}  ==  2i
+\ln 2 + i\pi / 3  ==  \frac{i \pi}{3} + \ln 2
+\frac{4 A}{3+3 i} e^{i t}  ==  \frac{2A(1-i)}{3}e^{it}
+3.14  ==  \pi
+3.1416  ==  \pi
+3.14159  ==  \pi
+\frac{22}{7}  !=  \pi
+3.15  !=  \pi
+3.1415  !=  \pi
+3  !=  \pi
+3.1  !=  \pi
+2.718  ==  e
+\pi  !=  2\pi
+2\pi  !=  \frac{\pi}{2}
+288\pi  !=  288
+288  !=  288\pi
+\pi^2  !=  \pi
+6-5i  !=  6+5i
+6-5i  !=  -6+5i
+6-5i  !=  5-6i
+6 - 5i  !=  6 - 5
+6+9i  !=  15
+i  !=  1
+e  !=  2.7
+e^2  !=  2e
+18+2\pi  !=  20\pi
+-\frac{\pi}{6}  !=  \frac{\pi}{6}
+90  !=  \frac{\pi}{2}
+"""
+
+TABLES["decimals for irrational numbers"] = r"""
+1.414  ==  \sqrt{2}
+1.41  ==  \sqrt{2}
+1.41421356  ==  \sqrt{2}
+0.707  ==  \frac{\sqrt2}{2}
+0.618  ==  \frac{\sqrt{5}-1}{2}
+12.699  ==  \sqrt[3]{2048}
+12.70  ==  \sqrt[3]{2048}
+6366.2  ==  \frac{20000}{\pi}
+\sqrt{2}  ==  1.414
+8\sqrt[3]{4}  ==  12.7
+0.693  ==  \ln 2
+0.0183  ==  e^{-4}
+4.53 \times 10^{1}  !=  \sqrt{2046}
+1.415  !=  \sqrt{2}
+1.4143  !=  \sqrt{2}
+1.413  !=  \sqrt2
+1.5  !=  \sqrt2
+1  !=  \sqrt2
+2  !=  \sqrt3
+1.42  !=  \sqrt{2}
+12.8  !=  \sqrt[3]{2048}
+8\sqrt[3]{4}  !=  12.8
+6366  !=  \frac{20000}{\pi}
+-1.414  !=  \sqrt{2}
+14.14  !=  \sqrt{2}
+0.33  !=  \frac{\sqrt8}{3\sqrt{8}}
+1.73  !=  \sqrt{2}+\sqrt{3}
+"""
+
+TABLES["functions"] = r"""
+\ln 2  ==  \ln(2)
+ln 2  ==  \ln 2
+ln(2)  ==  \ln{2}
+\ln 4  ==  2\ln 2
+\ln\left(\frac12\right)  ==  -\ln 2
+\log_2 8  ==  3
+\log_{2} 8  ==  3
+\log_{10} 100  ==  2
+\log 100  ==  2
+\lg 100  ==  2
+\log _{10} 2  ==  \log_{10}2
+2-\log_{10} 250  ==  \log_{10} \frac{100}{250}
+\frac{\log 2}{\log 2-\log 3}  ==  \frac{\ln 2}{\ln 2 - \ln 3}
+\log_2 3  ==  \frac{\ln 3}{\ln 2}
+\sin 30^\circ  ==  \frac{1}{2}
+\sin \frac{\pi}{6}  ==  \frac12
+\sin(\pi/6)  ==  0.5
+\cos 60°  ==  0.5
+\tan 45^{\circ}  ==  1
+\cot x  ==  \frac{\cos x}{\sin x}
+\cot x  ==  \frac{1}{\tan x}
+\sec x  ==  \frac{1}{\cos x}
+\sin^2 x + \cos^2 x  ==  1
+\sin 2x  ==  2 \sin x \cos x
+\cos 2x  ==  1 - 2\sin^2 x
+\sin^{-1} \frac12  ==  \arcsin \frac{1}{2}
+np.arcsin(10/13)  ==  \arcsin(10/13)
+\arcsin \frac{10}{13}  ==  np.arcsin(10/13)
+\operatorname{arcsin}(0.5)  ==  \frac{\pi}{6}
+\arctan 1  ==  \frac{\pi}{4}
+\sinh 0  ==  0
+5!  ==  120
+\frac{5!}{3!}  ==  20
+\binom{5}{2}  ==  10
+{5 \choose 2}  ==  10
+\dbinom52  ==  10
+\binom{2n}{n}  ==  \frac{(2n)!}{n!n!}
+\frac{100!}{2^{50}}  ==  \frac{100!}{4^{25}}
+1 + 2004!  ==  2004! + 1
+|{-3}|  ==  3
+|-3|  ==  3
+\left|-3\right|  ==  3
+|x-1|  ==  |1-x|
+\lfloor 3.7 \rfloor  ==  3
+\lceil 3.2 \rceil  ==  4
+\left\lfloor\frac{n}{2}\right\rfloor  ==  \lfloor n/2 \rfloor
+\lceil n/2 \rceil  ==  \lfloor (n+1)/2 \rfloor
+\left\lfloor\log _{2} n\right\rfloor+1  ==  1 + \lfloor \log_2 n \rfloor
+\max(2,3)  ==  3
+\gcd(12,18)  ==  6
+\ln 2  !=  \log 2
+\ln 2  !=  \ln 3
+\ln 2  !=  2
+\log_2 8  !=  \log_3 8
+\log_2 3  !=  \log_3 2
+\sin 30  !=  \frac{1}{2}
+\sin x  !=  \cos x
+\sin 2x  !=  2\sin x
+\sin^2 x  !=  \sin x^2
+\cot x  !=  \tan x
+\arcsin x  !=  \frac{1}{\sin x}
+5!  !=  5
+5!  !=  60
+\binom{5}{2}  !=  20
+\binom{5}{2}  !=  \frac{5}{2}
+\binom{n}{2}  !=  \binom{n}{3}
+|x-1|  !=  x-1
+|x|  !=  x
+\sqrt{x^2}  !=  x
+|-3|  !=  -3
+\lfloor n/2 \rfloor  !=  \lceil n/2 \rceil
+\lfloor n/2 \rfloor  !=  n/2
+1 + 2004!  !=  2004!
+2004!  !=  2003!
+\frac{100!}{2^{50}}  !=  \frac{100!}{2^{51}}
+(-1)^n  !=  (-1)^{n+1}
+(-1)^{n}  ==  (-1)^{n+2}
+"""
+
+TABLES["tuples and points"] = r"""
+(1,2)  ==  (1, 2)
+\left(1,2\right)  ==  (1,2)
+( 3, \frac{\pi}{2} )  ==  \left( 3, \frac{\pi}{2} \right)
+(3, π/2)  ==  \left( 3, \frac{\pi}{2} \right)
+(6.0, 31, -1)  ==  (6,31,-1)
+\left(\frac32, -13\right)  ==  \left( \frac{3}{2}, -13 \right)
+(1.5,-13)  ==  \left( \frac{3}{2}, -13 \right)
+(312,123,231)  ==  (312, 123, 231)
+(2,251,252)  ==  $(2,251,252)$
+(x,y)=(1,2)  ==  (1,2)
+(x, y) = (1, 2)  ==  (1,2)
+(1,-16,-4,43)  ==  (1, -16, -4, 43)
+\langle 1,2\rangle  ==  (1,2)
+(16,17)  ==  $(16,17)$
+(3a, 2b)  ==  (3a,2b)
+(45^\circ, 60^\circ)  ==  (45,60)
+\bigl(1,2\bigr)  ==  (1,2)
+(1;2)  ==  (1,2)
+(1,2)  !=  (2,1)
+(1,2)  !=  [1,2]
+(1,2)  !=  \{1,2\}
+(1,2)  !=  (1,2,3)
+(1,2)  !=  (1,2]
+(1,2)  !=  1,2
+(1,2)  !=  (1,-2)
+(1,2)  !=  (1.2)
+(1,2)  !=  12
+(1,2)  !=  1
+(6,31,-1)  !=  (6,31,1)
+(312,123,231)  !=  312123231
+(3,\frac{\pi}{2})  !=  (\frac{\pi}{2},3)
+((1,2),3)  !=  (1,2,3)
+(1,2)  !=  \frac{1}{2}
+"""
+
+TABLES["sets and lists of solutions"] = r"""
+1,-2  ==  -2, 1
+1, -2  ==  1,-2
+-2,1  ==  1,-2
+1 and -2  ==  1,-2
+1 or -2  ==  1,-2
+1 \text{ and } -2  ==  1,-2
+1 \text{ or } -2  ==  1,-2
+x=1, x=-2  ==  1,-2
+x = 1 \text{ or } x = -2  ==  1,-2
+x=1,-2  ==  1,-2
+\{1,-2\}  ==  1,-2
+\{-2, 1\}  ==  \{1,-2\}
+\left\{1,-2\right\}  ==  1,-2
+\lbrace 1, -2 \rbrace  ==  1,-2
+x \in \{1,-2\}  ==  1,-2
+1; -2  ==  1,-2
+3, 5, 7  ==  3,5,7
+7,5,3  ==  3, 5, 7
+3, 5, and 7  ==  3, 5, 7
+3, 5 and 7  ==  3,5,7
+$3$, $5$, $7$  ==  3,5,7
+$69$,$84$  ==  84, 69
+n = 2, 5, 13  ==  2,5,13
+1 \pm \sqrt{19}  ==  1+\sqrt{19}, 1-\sqrt{19}
+1-\sqrt{19}, 1+\sqrt{19}  ==  1 \pm \sqrt{19}
+x = 1 \pm \sqrt{19}  ==  1 \pm \sqrt{19}
+1 ± √19  ==  1 \pm \sqrt{19}
+\pm 2  ==  2, -2
+\pm 2  ==  -2, 2
+\pm\frac12  ==  \frac12, -\frac12
+x = \pm 2  ==  x=2 \text{ or } x=-2
+\{1\pm\sqrt{5},-2\}  ==  \{-2, 1+\sqrt5, 1-\sqrt5\}
+3 \pm 2 \sqrt{2}  ==  3\pm\sqrt{8}
+\frac{-1 \pm \sqrt{5}}{2}  ==  \frac{-1+\sqrt5}{2}, \frac{-1-\sqrt5}{2}
+1 \mp \sqrt2  ==  1 \pm \sqrt2
+(1,1), (3,2)  ==  (3,2), (1,1)
+\{(1,1), (3,2)\}  ==  (1,1),(3,2)
+(0,0), (1,1), (2,2)  ==  \{(2,2),(1,1),(0,0)\}
+$(1,8,19), (2,7,13), (4,5,7)$  ==  (4,5,7),(2,7,13),(1,8,19)
+$(3,2),(-3,2),(3,-2),(-3,-2)$  ==  (3,2), (3,-2), (-3,2), (-3,-2)
+f(x)=x, f(x)=2-x  ==  $f(x)=x$,$f(x)=2-x$
+2-x, x  ==  $f(x)=x$,$f(x)=2-x$
+0^\circ \text{ and } 360^\circ  ==  0,360
+90^{\circ}, 60^{\circ}  ==  60,90
+E_{2},E_{1}  ==  E_{1},E_{2}
+\frac{1}{6} \pi, \frac{5}{6} \pi  ==  \frac{5\pi}{6}, \frac{\pi}{6}
+\frac{2015 \cdot 2013}{4} \text{ OR } \frac{4056195}{4}  ==  \frac{4056195}{4}
+\emptyset  ==  \varnothing
+\{\}  ==  \emptyset
+\{5\}  ==  5
+41352,42351,51342  ==  51342, 42351, 41352
+100, 200, 300  ==  300,  200, 100
+2 or 4  !=  2
+2 or 4  !=  4
+2, 4  !=  2
+2  !=  2, 4
+2 \text{ or } 4  !=  2
+\{2,4\}  !=  2
+1,-2  !=  1,2
+1,-2  !=  -1,2
+1,-2  !=  1
+1,1,2  !=  1,2
+1,2  !=  1,2,2
+1,2,3  !=  1,2
+1,2  !=  1,2,3
+3,5,7  !=  3,5,8
+3,5,7  !=  357
+\pm 2  !=  2
+2  !=  \pm 2
+\pm 2  !=  -2
+\pm 2  !=  \pm 3
+1 \pm \sqrt{19}  !=  1 + \sqrt{19}
+1 \pm \sqrt{19}  !=  1 \pm \sqrt{17}
+1 \pm \sqrt{19}  !=  -1 \pm \sqrt{19}
+\{1\pm\sqrt{5},-2\}  !=  \{1\pm\sqrt{5}\}
+\{1,2\}  !=  [1,2]
+1,2  !=  (1,2)
+(1,1),(3,2)  !=  (1,1)
+(1,1),(3,2)  !=  (1,1),(2,3)
+(1,1),(3,2)  !=  (1,1,3,2)
+\emptyset  !=  0
+\{0\}  !=  \emptyset
+m=0 \text{ or } m=\frac{4}{3}  !=  \frac{4}{3}
+0, \frac43  !=  \frac{4}{3}
+5, 5  !=  5
+x=1, y=2  !=  2
+"""
+
+TABLES["intervals and inequalities"] = r"""
+(3,4]  ==  (3, 4]
+\left(3,4\right]  ==  (3,4]
+(2,\infty)  ==  (2, \infty)
+(2,∞)  ==  (2,\infty)
+(2,+\infty)  ==  (2,\infty)
+(2, infinity)  ==  (2,\infty)
+x > 2  ==  (2,\infty)
+2 < x  ==  x > 2
+x>2  ==  2<x
+x \gt 2  ==  x>2
+(-\infty, 0]  ==  (-\infty,0]
+x \le 0  ==  (-\infty, 0]
+x \leq 0  ==  x \le 0
+x ≤ 0  ==  x \leqslant 0
+x <= 0  ==  x \le 0
+x \in [-2,7]  ==  [-2,7]
+[-2,7]  ==  x \in [-2,7]
+-2 \le x \le 7  ==  x \in [-2,7]
+7 \ge x \ge -2  ==  x \in [-2,7]
+1<x\le2  ==  (1,2]
+(1,2]  ==  1 < x \leq 2
+120 < n \leq 130  ==  n \in (120, 130]
+k \geqslant 2  ==  k \ge 2
+k \geq 2  ==  [2,\infty)
+c < \sqrt{2}  ==  c<\sqrt2
+\left(\frac{3}{5},\frac{8}{3}\right]  ==  (0.6, 8/3]
+\left[ \frac{\pi^2}{8}, \frac{5 \pi^2}{4} \right]  ==  [\pi^2/8, 5\pi^2/4]
+(0,9) \cup (9,36)  ==  (9,36) \cup (0,9)
+(0,9)∪(9,36)  ==  (0,9) \cup (9,36)
+(-\infty, 2) \cup (3, \infty)  ==  x<2 \text{ or } x>3
+x < 2 or x > 3  ==  (-\infty, 2) \cup (3, \infty)
+x \in (-\infty, 2) \cup (3, \infty)  ==  (-\infty,2)\cup(3,\infty)
+$x \le -2$ or $x \ge 3$  ==  (-\infty,-2] \cup [3,\infty)
+(-\infty, 0) \cup\{1\}  ==  $(-\infty, 0) \cup\{1\}$.
+m \neq 1  ==  m \ne 1
+m ≠ 1  ==  (-\infty,1)\cup(1,\infty)
+\mathbb{R}  ==  (-\infty,\infty)
+x \in \mathbb{R}  ==  \mathbb{R}
+\mathbb{R} \setminus \{1\}  ==  (-\infty,1) \cup (1,\infty)
+2x > 4  ==  x > 2
+-x < -2  ==  x > 2
+x - 2 > 0  ==  x > 2
+m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}  ==  {m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}}
+(3,4]  !=  [3,4)
+(3,4]  !=  (3,4)
+(3,4]  !=  [3,4]
+(3,4]  !=  (3,5]
+(2,\infty)  !=  [2,\infty)
+(2,\infty)  !=  (-\infty,2)
+(2,\infty)  !=  (2,-\infty)
+x > 2  !=  x \ge 2
+x > 2  !=  x < 2
+x > 2  !=  2
+x > 2  !=  y > 2
+x > 2  !=  x > 3
+x \in [-2,7]  !=  x \in (-2,7)
+-2 \le x \le 7  !=  -2 < x \le 7
+1<x\le2  !=  1\le x<2
+(0,9) \cup (9,36)  !=  (0,36)
+(0,9) \cup (9,36)  !=  (0,9)
+(0,9) \cup (9,36)  !=  (0,9], (9,36)
+(-\infty, 2) \cup (3, \infty)  !=  (2,3)
+m \neq 1  !=  m = 1
+m \neq 1  !=  1
+\neq 7  !=  7
+2x > 4  !=  x < 2
+2x > 4  !=  x > 4
+\mathbb{R}  !=  \mathbb{Z}
+[3,4]  !=  \{3,4\}
+120 < n \leq 130  !=  130
+"""
+
+TABLES["equations and names"] = r"""
+x = 5  ==  5
+x=5  ==  x = 5
+5  ==  x=5
+x = 5.0  ==  5
+V = 12.8  ==  12.8
+V=12.8 \text{ mph}  ==  12.8
+m=\frac{4}{3}  ==  \frac{4}{3}
+\theta = 30^\circ  ==  30
+\angle ABC = 60^\circ  ==  60
+AB = 7  ==  7
+m+n = 85  ==  85
+f(2) = 7  ==  7
+P(A) = \frac13  ==  \frac{1}{3}
+\cos A = \frac35  ==  \frac{3}{5}
+x_1 = 5  ==  5
+m_{\max} = 12  ==  12
+57+39=96  ==  96
+S = 2 \cdot 3 = 6  ==  6
+= 6  ==  6
+A = \pi r^2 = 9\pi  ==  9\pi
+y = 2x + 3  ==  y=2x+3
+2x + 3  ==  y = 2x + 3
+y = 2x+3  ==  2x+3
+y = 3 + 2x  ==  y = 2x+3
+y = 2x+1  ==  2x - y + 1 = 0
+2x - y = -1  ==  y = 2x + 1
+y - 2x = 1  ==  2x - y + 1 = 0
+5x - 7y + 11z + 4 = 0  ==  10x - 14y + 22z + 8 = 0
+-5x + 7y - 11z - 4 = 0  ==  5x - 7y + 11z + 4 = 0
+5x - 7y + 11z = -4  ==  5x - 7y + 11z + 4 = 0
+y+3x-4=0  ==  y = -3x+4
+\frac{x^2}{4}+\frac{y^2}{9}=1  ==  9x^2+4y^2=36
+(x-1)^2+(y+2)^2=9  ==  x^2-2x+y^2+4y=4
+$x^2(y^2+y-6)=0$  ==  x^2(y+3)(y-2)=0
+y = -2x  ==  -2x
+f(x)=2 x  ==  2x
+2x  ==  $f(x)=2 x$
+f(x) = x^2  ==  f(t) = t^2
+f(n)=n^{2}  ==  n^2
+g(x)=x^2-2x+2  ==  (x-1)^2+1
+f(n)=n, g(n)=1  ==  g(n) = 1, f(n) = n
+M=2^{N-2}+1  ==  2^{N-2} + 1
+X_{d}=125-1.25 P  ==  125 - 1.25P
+N(n)=\left\lfloor\frac{2 n}{3}\right\rfloor+1  ==  \lfloor 2n/3 \rfloor + 1
+y^{\prime}+r y-r x(t)=0  ==  y' + ry - rx(t) = 0
+\frac{d x}{d t}=k x-a  ==  \frac{dx}{dt} = kx - a
+MR=SRMC  ==  MR = SRMC
+x = 5  !=  x = 6
+x = 5  !=  y = 5
+x = 5  !=  6
+x = 5  !=  -5
+2x = 10  !=  10
+x^2 = 25  !=  25
+5 = x + 1  !=  5
+57+39=97  !=  96
+57+39=97  !=  97
+x = 5 = 7  !=  7
+y = 2x + 3  !=  y = 2x - 3
+y = 2x + 3  !=  y = 3x + 2
+y = 2x + 3  !=  x = 2y + 3
+y = 2x+1  !=  2x + y + 1 = 0
+y = 2x+1  !=  2x - y - 1 = 0
+2x - y + 1 = 0  !=  2x - y + 1
+5x - 7y + 11z + 4 = 0  !=  5x - 7y + 11z - 4 = 0
+x^2+y^2=4  !=  x^2+y^2=2
+f(x)=x^2  !=  g(x)=x^2
+f(x)=2x  !=  f(x)=3x
+f(x)=2x  !=  2
+f(x)=x,f(x)=-x  !=  f(x)=x
+x = x  !=  5
+y = 2x  !=  y > 2x
+a=2, b=3  !=  a=3, b=2
+"""
+
+TABLES["expressions with variables"] = r"""
+x^3+3x-6  ==  x^3 + 3x - 6
+3x - 6 + x^3  ==  x^3+3x-6
+(x^3)+(3x)-6  ==  x^3+3x-6
+x³+3x-6  ==  x^3+3x-6
+x^3+3*x-6  ==  x^3+3x-6
+p-q  ==  p - q
+-q+p  ==  p - q
+2k+2  ==  2(k+1)
+2 k + 2  ==  2k+2
+(a+5)(b+2)  ==  ab + 2a + 5b + 10
+(b+2)(a+5)  ==  (a+5)(b+2)
+5r^5  ==  5 r^{5}
+6r^2-4r-24  ==  2(3r^2-2r-12)
+\frac{11+9a}{20}  ==  \frac{9a+11}{20}
+\frac{11}{20}+\frac{9a}{20}  ==  \frac{11+9a}{20}
+x^5 - x^4 + x^3 - x^2 + x - 1  ==  (x-1)(x^4+x^2+1)
+\frac{x^2-1}{x-1}  ==  x+1
+\frac{x}{x-1}  ==  1+\frac{1}{x-1}
+\frac{1}{(a + b)^3}  ==  (a+b)^{-3}
+\frac{n(n+1)}{2}  ==  \frac{n^2+n}{2}
+n(n+1)/2  ==  \frac{n(n+1)}{2}
+\frac{1}{2}n(n+1)  ==  \frac{n(n+1)}{2}
+2^{n}  ==  2 \cdot 2^{n-1}
+(n-2) 2^{n}+1  ==  2^n(n-2)+1
+\frac{1}{2 n+2}  ==  \frac{1}{2(n+1)}
+-13x+3  ==  3-13x
+15x - 80  ==  5(3x-16)
+3R^2  ==  3 R^{2}
+x^8 + x^7 + x^6 + x^5 + x^4 + x^3 + x^2 + x + 1  ==  \frac{x^9-1}{x-1}
+\frac{a b}{2}  ==  \frac12 ab
+ab  ==  ba
+xy  ==  x y
+xy  ==  x \cdot y
+\sqrt{x}\sqrt{x}  ==  x
+\sqrt{a}\sqrt{b}  ==  \sqrt{ab}
+\frac{1}{\sqrt{x}}  ==  x^{-1/2}
+\ln(ab)  ==  \ln a + \ln b
+e^{x+y}  ==  e^x e^y
+\frac{e^{2x}-1}{e^{x}}  ==  e^x - e^{-x}
+\frac{1}{2a}(\exp{a*t} - \exp{-a*t})  ==  \frac{e^{at}-e^{-at}}{2a}
+I(0) e^{-\frac{t}{R C}}  ==  I(0) e^{-t/(RC)}
+x_{0} \cos (\omega t)  ==  x_0 \cos(\omega t)
+m_{p} c^{2}  ==  m_p c^2
+\mathbf{v}  ==  v
+\vec{v}  ==  \mathbf{v}
+2\mathbf{i}+3\mathbf{j}  ==  2i + 3j
+\lambda_{\text {red}} / \sqrt{2}  ==  \frac{\lambda_{\text{red}}}{\sqrt2}
+\theta  ==  θ
+C e^{-2 t}  ==  Ce^{-2t}
+\frac{d !}{2 k(d-k) !}  ==  \frac{d!}{2k(d-k)!}
+m n-\lfloor m / 2\rfloor  ==  mn - \left\lfloor \frac{m}{2} \right\rfloor
+2 (3e - 5)  ==  6e - 10
+x^{10}  ==  x^10
+1/x  ==  x^{-1}
+x^{2y}  ==  (x^y)^2
+2k+2  !=  2n+2
+2k+2  !=  2k+1
+2k+2  !=  2K+2
+p-q  !=  q-p
+p - q  !=  p + q
+x^3+3x-6  !=  x^3-3x-6
+x^3+3x-6  !=  x^3+3x+6
+(a+5)(b+2)  !=  (a+2)(b+5)
+ab  !=  a+b
+x^2  !=  2x
+x^2  !=  x_2
+x_1  !=  x_2
+x_1  !=  x1
+5x  !=  5
+5  !=  5x
+2k  !=  2
+2x  !=  x^2
+x^{10}  !=  x^1 0
+\frac{1}{2x}  !=  \frac{x}{2}
+\frac{11+9a}{20}  !=  \frac{11-9a}{20}
+\frac{x}{x-1}  !=  \frac{x-1}{x}
+\frac{n(n+1)}{2}  !=  \frac{n(n-1)}{2}
+2^{n}  !=  2n
+2^{n}  !=  n^2
+2^{n}-1  !=  2^{n-1}
+3^{n}  !=  2^{n}
+x^8+x^7+x^6+x^5+x^4+x^3+x^2+x+1  !=  x^8+x^7+x^6+x^5+x^4+x^3+x^2+x
+x^{20}  !=  x^{21}
+e^{-t}  !=  e^{t}
+y'  !=  y
+y'  !=  y''
+\overline{z}  !=  z
+\theta  !=  \phi
+a  !=  A
+"""
+
+TABLES["matrices and vectors"] = r"""
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  ==  \begin{pmatrix}1\\2\end{pmatrix}
+\begin{bmatrix} 1 \\ 2 \end{bmatrix}  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+\left[\begin{matrix} 1 \\ 2 \end{matrix}\right]  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+\left(\begin{array}{c} 1 \\ 2 \end{array}\right)  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+\begin{pmatrix} -\frac{1}{3} \\ \frac23 \\ 5/3 \end{pmatrix}  ==  \begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}
+\frac13\begin{pmatrix} -1 \\ 2 \\ 5 \end{pmatrix}  ==  \begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}
+\begin{pmatrix} -1 & 0 \\ 0 & -1 \end{pmatrix}  ==  -\begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}
+\begin{pmatrix} 301 & 100 \\ -900 & -299 \end{pmatrix}  ==  \begin{bmatrix}301&100\\-900&-299\end{bmatrix}
+\begin{pmatrix} 1 & 2 \\ 3 & 4 \\ \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
+\begin{pmatrix} 1 \\[2pt] 2 \end{pmatrix}  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+\begin{pmatrix} 16/49 \\ 48/49 \\ 24/49 \end{pmatrix}  ==  \frac{8}{49}\begin{pmatrix} 2 \\ 6 \\ 3 \end{pmatrix}
+\begin{pmatrix} 1 & 2 \end{pmatrix}^T  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+(-18,-49,96)  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
+\langle -18,-49,96 \rangle  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
+A = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
+\begin{pmatrix} x+1 \\ y \end{pmatrix}  ==  \begin{pmatrix} 1+x \\ y \end{pmatrix}
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 2 \\ 1 \end{pmatrix}
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 1 & 2 \end{pmatrix}
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 1 \\ 2 \\ 3 \end{pmatrix}
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 1 \\ -2 \end{pmatrix}
+\begin{pmatrix} -1 & 0 \\ 0 & -1 \end{pmatrix}  !=  \begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}
+\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  !=  \begin{pmatrix} 1 & 3 \\ 2 & 4 \end{pmatrix}
+\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  !=  1,2,3,4
+\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  !=  -2
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \{1,2\}
+\begin{vmatrix} 1 & 2 \\ 3 & 4 \end{vmatrix}  !=  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
+\frac12\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+"""
+
+TABLES["text answers"] = r"""
+\text{(C)}  ==  C
+C  ==  \text{(C)}
+(C)  ==  \text{(C)}
+\textbf{(C)}  ==  \text{(C)}
+\text{C}  ==  \text{(C)}
+\mathrm{C}  ==  C
+\mathrm{(E)}  ==  \text{(E)}
+C.  ==  C
+\text{Evelyn}  ==  Evelyn
+Evelyn  ==  \text{Evelyn}
+evelyn  ==  \text{Evelyn}
+\textbf{Evelyn}  ==  \text{Evelyn}
+\text{ east}  ==  \text{east}
+East  ==  \text{east}
+\text{even}  ==  even
+\mathrm{even}  ==  \text{even}
+odd  ==  \text{odd}
+Odd.  ==  \text{odd}
+\text{no}  ==  No
+\boxed{yes}  !=  no
+Yes  ==  yes
+yes.  ==  \text{Yes}
+ellipse  ==  \text{ellipse}
+\text{Monday}  ==  Monday
+4:40 a.m.  ==  4:40 AM
+4:40\text{ a.m.}  ==  4:40 a.m.
+4:40 am  ==  4:40 a.m.
+July 4, 2020  ==  July 4, 2020
+\text{July 4}  ==  July 4
+\text{parallel}  ==  parallel
+\text{neither}  ==  neither
+\text{(D)}  !=  \text{(C)}
+D  !=  C
+B  !=  \text{(C)}
+c  !=  C
+\text{Navin}  !=  \text{Evelyn}
+\text{west}  !=  \text{east}
+\text{odd}  !=  \text{even}
+\text{no}  !=  \text{yes}
+yes  !=  no
+\text{not even}  !=  \text{even}
+even or odd  !=  even
+\text{ellipse}  !=  \text{circle}
+4:40 a.m.  !=  4:40 p.m.
+4:40 a.m.  !=  4:44 a.m.
+4:40 a.m.  !=  4:40
+July 4  !=  July 5
+CBA  !=  ABC
+\text{(A) or (C)}  !=  \text{(C)}
+A, C  !=  C
+"""
+
+TABLES["units"] = r"""
+90^\circ  ==  90
+90°  ==  90^\circ
+90^{\circ}  ==  90
+90 degrees  ==  90^\circ
+90 \text{ degrees}  ==  90^\circ
+90\degree  ==  90^\circ
+\frac{270}7\text{ degrees}  ==  \frac{270}{7}
+25^{\circ} \mathrm{C}  ==  25
+25°C  ==  25^{\circ} \mathrm{C}
+\$5  ==  5
+\$5.00  ==  5
+5 \text{ dollars}  ==  \$5
+\$18.90  ==  18.9
+$18.90  ==  \$18.90
+5.4 \text{ cents}  ==  5.4
+5.4 cents  ==  5.4 \text{ cents}
+12.8\text{ mph}  ==  12.8
+12.8 mph  ==  12.8
+12.8\,\text{mph}  ==  12.8
+12.8 \text{ miles per hour}  ==  12.8
+12.8 miles per hour  ==  12.8
+15\mbox{ cm}^2  ==  15
+15 \text{ cm}^2  ==  15\mbox{ cm}^2
+15 cm^2  ==  15\mbox{ cm}^2
+15 cm²  ==  15
+15 \text{ square centimeters}  ==  15\mbox{ cm}^2
+864 \mbox{ inches}^2  ==  864
+864 \text{ in}^2  ==  864 \mbox{ inches}^2
+864 \text{ square inches}  ==  864 \mbox{ inches}^2
+3200 \mathrm{~cm}^{3}  ==  3200
+20\text{ miles}  ==  20
+20\text{ days}  ==  20 days
+24\text{ divisors}  ==  24
+5 \text{ m}  ==  5
+5\,\mathrm{m/s}  ==  5
+5 \text{ m/s}  ==  5
+5 \mathrm{~m} / \mathrm{s}  ==  5
+300 \mathrm{~km} / \mathrm{s}  ==  300
+9.8 \text{ m/s}^2  ==  9.8
+60 km/h  ==  60
+1.6 \mathrm{~cm}  ==  1.6
+4.5e33 \text{ ergs}  ==  4.5e33
+2.88 \times 10^{-19} \mathrm{~J}  ==  2.88e-19
+10 \text{ units}  ==  10
+10 \text{ square units}  ==  10
+12\pi \text{ cm}^2  ==  12\pi
+\frac{41}{12} \text{ km}  ==  \frac{41}{12}
+6 \text{ ways}  ==  6
+120 people  ==  120
+5 \text{ m}  !=  6
+90^\circ  !=  91
+90^\circ  !=  9
+\$5  !=  \$6
+15 \text{ cm}^2  !=  225
+15 \text{ cm}  !=  15 \text{ cm}^2
+5 \text{ km}  !=  5 \text{ m}
+5 \text{ cm}^2  !=  5 \text{ cm}^3
+5x \text{ cm}  !=  5
+5m  !=  5
+5 \text{ or something}  !=  5
+12.8 \text{ mph}  !=  12
+20 \text{ miles}  !=  21
+20 \text{ cats and dogs}  !=  20
+"""
+
+TABLES["ratios"] = r"""
+3:4  ==  3:4
+3 : 4  ==  3:4
+1:3  ==  1: 3
+3:5:7  ==  3 : 5 : 7
+6:8  ==  3:4
+3/4  ==  3:4
+2:4:6  ==  1:2:3
+1:1  ==  1 : 1
+3:4  !=  4:3
+3:4  !=  3:5
+3:4  !=  34
+3:4  !=  3,4
+3:5:7  !=  3:5
+3:5:7  !=  3:7:5
+3:45  !=  1:15
+3:45  !=  3:54
+4:45\frac{3}{11}  ==  4:45\frac{3}{11}
+"""
+
+TABLES["hedges, doubts and guesses"] = r"""
+5 or 7  !=  7
+5 or 7  !=  5
+7 or something else  !=  7
+7?  !=  7
+7 (?)  !=  7
+\text{maybe } 7  !=  7
+probably 7  !=  7
+not 7  !=  7
+\neq 7  !=  7
+\ne 7  !=  7
+x \neq 7  !=  7
+\text{not } 7  !=  7
+\lnot 7  !=  7
+about 7  !=  8
+7, 8, 9, 10  !=  7
+1,2,3,4,5,6,7  !=  7
+7 \text{ or } 8 \text{ or } 9  !=  8
+\{1,2,\ldots,10\}  !=  7
+1, 2, \dots, 10  !=  7
+7/8/9  !=  7
+any number  !=  7
+\text{the answer}  !=  7
+the answer  !=  7
+\text{What is } 3+4?  !=  7
+7 \text{ I think}  !=  7
+7 \text{ but not sure}  !=  7
+7 \text{ (unless } x = 0)  !=  7
+7 \to 8  !=  7
+7\ldots  !=  7
+>6  !=  7
+\geq 7  !=  7
+at least 7  !=  7
+7^*  !=  7
+7;8  !=  7
+7 8  !=  7
+7\\8  !=  7
+7 & 8  !=  7
+7 \text{ (or } 8)  !=  7
+\boxed{}  !=  7
+answer  !=  7
+none  !=  7
+N/A  !=  7
+"""
+
+
+def rows(names=TABLES):
+    """(prediction, gold, equal?) of the tables; a row that has neither '  ==  ' nor '  !=  ' is an error."""
+    for name in names:
+        for line in TABLES[name].strip("\n").split("\n"):
+            same = "  ==  " in line
+            prediction, gold = line.split("  ==  " if same else "  !=  ")
+            yield pytest.param(prediction, gold, same, id=f"{name}: {line}")
+
+
+@pytest.mark.parametrize("prediction, gold, same", rows())
+def test_the_table_says_whether_an_answer_is_the_gold_answer(prediction, gold, same):
+    assert is_equivalent(prediction, gold) is same, verify.explain(prediction, gold)
+    assert is_equivalent(gold, prediction) is same, "symmetric: " + verify.explain(gold, prediction)[1]
+
+
+def test_the_tables_hold_at_least_600_rows_and_as_many_kinds_of_near_miss():
+    table = list(rows())
+    assert len(table) >= 600
+    assert all(any(not r.values[2] for r in rows([name])) for name in TABLES)

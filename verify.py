@@ -1,15 +1,12 @@
 """Is this answer right? Responses and gold answers in, rewards of 1.0 or 0.0 out.
 
-    python verify.py --response 'so x = \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and why it is equal
-    python verify.py --file pairs.jsonl                                       one {"response", "gold"} a line
+    python verify.py --response 'so x = \\boxed{\\frac{64}{5}}' --gold 12.8      what was read, and why it is equal or not
+    python verify.py --file pairs.jsonl                                        one {"response": ..., "gold": ...} a line
 
-latex.py reads both answers into trees; this file compares the trees. Nothing from outside is ever evaluated as code.
-Numbers are compared exactly (fractions of integers) where they are rational; otherwise at 90 digits or more by mpmath,
-and expressions with variables at several rational points, so that equal means equal everywhere that both exist.
+latex.py reads both answers into trees (its own grammar: no answer is ever run as code); this file compares them.
 """
 
 import json
-import math
 import os
 import random
 import re
@@ -18,219 +15,89 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 import mpmath
 
 import latex
-from latex import Node, Unreadable, clean, num, parse
+from latex import Evaluator, Node, Undefined, Unreadable, clean, negative, num, parse, quotient
 
-MAX_BITS = 50_000            # of any exact intermediate: 2004! has 19,000
-PRECISION = 400              # bits
-MAX_FACTORIAL = 3_000
-DIGITS_SHOWN = 3             # significant digits that a decimal must show to stand for an irrational number
-
-
-# ---- numbers -------------------------------------------------------------------------------------------------
-
-class Undefined(ArithmeticError):
-    """The expression has no finite value at this point (division by zero, logarithm of zero, ...)."""
+PRECISION = 400                # bits: differences below 2^-150 (45 digits) are rounding
+SHOWN = 3                      # significant digits that a decimal must show to stand for an irrational number
+MEMORY = 2 ** 30               # bytes of address space a worker may have
+LOCK = threading.Lock()        # mpmath's precision is one for all threads
 
 
-LOCK = threading.Lock()          # mpmath's context (its precision) is one for all threads
+# ---- numbers and functions -----------------------------------------------------------------------------------
 
-
-class Evaluator:
-    """Value of a tree at a point, exact (Fraction) as long as it is rational, else to `bits` bits (mpmath)."""
-
-    def __init__(self, bits: int):
-        self.mp = mpmath.mp
-        self.mp.prec = bits
-        self.magnitude = 0           # largest log2 seen: how many bits cancellation may cost
-
-    def real(self, x):
-        """A Fraction as mpf; mpmath numbers as they are."""
-        x = self.mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x
-        if x and self.mp.isfinite(x):
-            self.magnitude = max(self.magnitude, int(self.mp.mag(x)))
-            if self.magnitude > MAX_BITS:
-                raise Unreadable("number too large")
-        return x
-
-    def __call__(self, node: Node, at: dict):
-        value = self.compute(node, at)
-        if isinstance(value, Fraction):
-            if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
-                raise Unreadable("number too large")
-        elif self.mp.isnan(value):
-            raise Undefined("nan")
-        return value
-
-    def compute(self, node, at):
-        op, args = node
-        if op == "num":
-            return args[0]
-        if op == "sym":
-            return at[args[0]]
-        if op == "const":
-            return {"pi": +self.mp.pi, "e": +self.mp.e, "i": self.mp.j, "inf": self.mp.inf}[args[0]]
-        if op == "call":
-            return self.call(args[0], [self(a, at) for a in args[1:]])
-        if op not in ("add", "mixed", "neg", "mul", "div", "pow", "percent"):
-            raise Unreadable(f"no number: {op}")
-        values = [self(a, at) for a in args]
-        if op == "pow":
-            return self.power(*values)
-        if not all(isinstance(v, Fraction) for v in values):
-            values = [self.real(v) for v in values]
-        x, y = values if len(values) == 2 else (values[0], None)
-        if op == "div" and y == 0:
-            raise Undefined("division by zero")
-        return (x + y if op in ("add", "mixed") else -x if op == "neg" else x * y if op == "mul" else
-                x / y if op == "div" else x / 100)
-
-    def power(self, x, y):
-        if isinstance(x, Fraction) and isinstance(y, Fraction):
-            if x == 0 and y <= 0 and not (y == 0):
-                raise Undefined("0 to a negative power")
-            bits = max(x.numerator.bit_length(), x.denominator.bit_length())
-            if y.denominator == 1 and (bits <= 1 or abs(y.numerator) * bits <= MAX_BITS):
-                return x ** int(y % 2 if abs(x) == 1 else y)
-            if abs(y.numerator) * bits > MAX_BITS:
-                raise Unreadable("power too large")
-            if y.denominator < 100 and x >= 0 or y.denominator % 2:
-                sign = -1 if x < 0 and y.numerator % 2 else 1                 # the real root: (-8)^(1/3) = -2
-                top, bottom = (integer_root(abs(n), y.denominator) for n in (x.numerator, x.denominator))
-                if top is not None and bottom is not None:
-                    return self.power(Fraction(top, bottom), Fraction(y.numerator)) * sign
-                return sign * self.mp.power(self.real(abs(x)), self.real(y))
-        x, y = self.real(x), self.real(y)
-        if x == 0:
-            raise Undefined("0 to a power that is no number")
-        if abs(y) * (abs(self.mp.mag(x)) + 2) > MAX_BITS:
-            raise Unreadable("power too large")
-        return self.real(self.mp.power(x, y))
-
-    def call(self, name, args):
-        mp, x = self.mp, args[0]
-        if name in ("floor", "ceil"):
-            if not isinstance(x, Fraction) and mp.im(x) != 0 or abs(x) > 10 ** 40:
-                raise Undefined(name)
-            rounded = mp.nint(self.real(x))
-            x = rounded if abs(rounded - self.real(x)) < mp.mpf(2) ** -150 else self.real(x)
-            return Fraction(int(mp.floor(x) if name == "floor" else mp.ceil(x)))
-        if name in ("factorial", "binom", "gcd", "lcm"):
-            if not all(isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL for a in args):
-                raise Undefined(f"{name} of anything but small natural numbers")
-            return Fraction(getattr(math, {"binom": "comb"}.get(name, name))(*map(int, args)))
-        if name in ("abs", "min", "max") and all(isinstance(a, Fraction) for a in args):
-            return {"abs": abs, "min": min, "max": max}[name](*args)
-        args = [self.real(a) for a in args]
-        if any(abs(a) > 10 ** 6 for a in args) and name not in ("abs", "log", "ln", "min", "max"):
-            raise Unreadable("argument too large")
-        if name in ("min", "max"):
-            return {"min": min, "max": max}[name](*args)
-        if name in ("ln", "log") and (0 in args or name == "log" and args[0] == 1):
-            raise Undefined("logarithm of zero")
-        try:
-            return self.real(mp.ln(args[1]) / mp.ln(args[0]) if name == "log" else getattr(mp, MPMATH.get(name, name))(*args))
-        except (ZeroDivisionError, ValueError, OverflowError) as error:
-            raise Undefined(name) from error
-
-
-MPMATH = {"abs": "fabs"}
-
-
-def integer_root(n: int, k: int):
-    """The integer r with r^k == n, or None."""
-    if k == 1 or n < 2:
-        return n
-    if k > n.bit_length():
-        return None
-    low, high = 1, 1 << (n.bit_length() // k + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle ** k <= n else (low, middle - 1)
-    return low if low ** k == n else None
-
-
-def values(nodes, at) -> list:
-    """Values of trees at one point (a dict from variable to Fraction), with the bits that cancellation can cost."""
+def values(nodes, at=()) -> tuple[list, bool]:
+    """Values of trees at a point {variable: Fraction}, with as many bits as cancellation may cost; and whether a value on
+    the way was not real."""
     with LOCK:
         evaluator = Evaluator(PRECISION)
-        result = [evaluator(node, at) for node in nodes]
+        result = [evaluator(node, dict(at)) for node in nodes]
         if evaluator.magnitude > PRECISION // 2:
             evaluator = Evaluator(PRECISION + evaluator.magnitude)
-            result = [evaluator(node, at) for node in nodes]
-        return result
-
-
-@lru_cache(maxsize=4096)
-def constant(node):
-    return values([node], {})[0]
+            result = [evaluator(node, dict(at)) for node in nodes]
+        return result, evaluator.complex
 
 
 def close(a, b) -> bool:
-    """Equal exactly where both are rational, else to 45 digits (absolute for large numbers, relative for small)."""
+    """a = b: exactly where both are rational, else to 45 digits (after the point for large numbers)."""
     if isinstance(a, Fraction) and isinstance(b, Fraction):
         return a == b
-    a, b = ((mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x) for x in (a, b))
+    a, b = (mpmath.mpmathify(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
     if mpmath.isinf(a) or mpmath.isinf(b):
         return a == b
     return abs(a - b) <= mpmath.ldexp(min(1, max(abs(a), abs(b))), -150) + mpmath.ldexp(1, -250)
 
 
-# ---- comparing trees -----------------------------------------------------------------------------------------
-
 def walk(node):
-    """Every Node of a tree."""
-    yield node
-    for arg in node.args:
-        for child in arg if type(arg) is tuple else (arg,):
-            if type(child) is Node:
-                yield from walk(child)
-            elif type(child) is tuple:                                       # a row of a matrix
-                for cell in child:
-                    yield from walk(cell)
+    """Every Node of a tree (also of a tuple of trees)."""
+    if type(node) is Node:
+        yield node
+    for arg in node.args if type(node) is Node else node if type(node) is tuple else ():
+        yield from walk(arg)
 
 
 def rebuild(node, change):
     """The tree with change(vertex) in place of every vertex, from the leaves up."""
-    def visit(arg):
-        return rebuild(arg, change) if type(arg) is Node else tuple(map(visit, arg)) if type(arg) is tuple else arg
-    return change(Node(node.op, tuple(map(visit, node.args))))
+    if type(node) is Node:
+        return change(Node(node.op, rebuild(node.args, change)))
+    return tuple(rebuild(arg, change) for arg in node) if type(node) is tuple else node
 
 
 def symbols(*nodes) -> list[str]:
-    return sorted({n.args[0] for node in nodes for n in walk(node) if n.op == "sym"})
+    return sorted({n.args[0] for n in walk(nodes) if n.op == "sym"})
 
 
-def points(nodes):
-    """Points (dicts) at which trees are compared: in (0, 1), in (0, 9) and of both signs; natural numbers where a
-    floor, factorial, binomial or a power of a negative number says that the variables are integers."""
-    names = symbols(*nodes)
+def sample(p, g):
+    """Both trees' values at up to 20 points: [(a, b, real?)]. The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9); they
+    are natural numbers where a factorial, a floor or (-1)^n says that the variables are integers."""
     integral = any(n.op == "call" and n.args[0] in ("floor", "ceil", "factorial", "binom", "gcd", "lcm")
-                   or n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for node in nodes for n in walk(node))
+                   or n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
+    names = symbols(p, g)
     for k in range(20):
         rng = random.Random(k)
         low, high = ((0, 97), (0, 873), (-873, 0), (-873, 873))[k % 4]
-        yield {name: Fraction(rng.randrange(1, 12 + k)) if integral else Fraction(rng.randrange(low, high) * 2 + 1, 194)
-               for name in names}
+        at = {name: Fraction(rng.randrange(1, 12 + k) if integral else Fraction(2 * rng.randrange(low, high) + 1, 194))
+              for name in names}
+        try:
+            (a, b), unreal = values((p, g), at)
+        except Undefined:
+            continue
+        yield a, b, not unreal
 
 
 def same_function(p, g) -> bool:
-    """Whether two expressions with variables agree wherever both are defined (real, unless i occurs)."""
-    imaginary = any(n == Node("const", ("i",)) for node in (p, g) for n in walk(node))
+    """Whether two expressions agree wherever both are defined and real (or complex, if an i is written)."""
+    imaginary = Node("const", ("i",)) in walk((p, g))
     agreed = 0
-    for at in points((p, g)):
-        try:
-            a, b = values([p, g], at)
-        except Undefined:
-            continue
+    for a, b, real in sample(p, g):
         if close(a, b):
             agreed += 1
-        elif imaginary or not any(mpmath.im(x) for x in (a, b) if not isinstance(x, Fraction)):
+        elif real or imaginary:
             return False
         if agreed == 8:
             break
@@ -238,77 +105,53 @@ def same_function(p, g) -> bool:
 
 
 def proportional(f, g, positive=False) -> bool:
-    """Whether f = 0 and g = 0 (or f < 0 and g < 0: positive) are one equation up to a constant factor."""
-    if symbols(f) != symbols(g) or not symbols(f):
-        return False
+    """Whether f = 0 and g = 0 (f < 0 and g < 0, if positive) are one relation times a constant."""
     ratios = []
-    for at in points((f, g)):
-        try:
-            a, b = values([f, g], at)
-        except Undefined:
-            continue
-        if (a == 0) != (b == 0):
-            return False
-        if a != 0:
-            ratios.append(a / b if isinstance(a, Fraction) == isinstance(b, Fraction) else mpmath.mpmathify(a) / mpmath.mpmathify(b))
-            if not close(ratios[0], ratios[-1]) or positive and not (mpmath.im(ratios[0]) == 0 and ratios[0] > 0):
+    for a, b, _ in sample(f, g) if symbols(f) == symbols(g) != [] else ():
+        if close(a, Fraction(0)) or close(b, Fraction(0)):
+            if not close(a, b):
                 return False
+            continue
+        ratios.append(a / b if isinstance(a, Fraction) == isinstance(b, Fraction) else mpmath.mpmathify(a) / mpmath.mpmathify(b))
+        if not close(ratios[0], ratios[-1]) or positive and (mpmath.im(ratios[-1]) or ratios[-1] < 0):
+            return False
     return len(ratios) >= 3
 
 
 def ulp(node):
-    """Weight of the last digit that a decimal shows, 3.14 -> 1/100 and 4.5 x 10^3 -> 100; None for other trees."""
+    """The weight of the last digit that a decimal shows (3.14: 1/100; 4.5e3: 100); None for other trees."""
     if node.op == "neg":
         return ulp(node.args[0])
-    if node.op == "mul" and node.args[1].op == "pow" and node.args[1].args[0] == num(10) and ulp(node.args[0]):
-        return ulp(node.args[0]) * constant(node.args[1])
+    if node.op == "mul" and len(node.args) == 2 and node.args[1].op == "pow" and node.args[1].args[0] == num(10):
+        return ulp(node.args[0]) and ulp(node.args[0]) * values(node.args[1:])[0][0]
     return node.args[1] if node.op == "num" else None
 
 
-def same_number(p, g) -> bool:
-    """Constants: exact, except that a decimal stands for the irrational number that rounds to the digits shown."""
-    a, b = constant(p), constant(g)
-    if close(a, b):
-        return True
+def same_scalar(p, g) -> bool:
+    """Equal as numbers or functions. A decimal also stands for the irrational number that rounds to its digits."""
+    if symbols(p, g):
+        return same_function(p, g)
+    (a, b), unreal = values((p, g))
+    if close(a, b) or unreal:
+        return close(a, b)
     for decimal, x, step in ((a, b, ulp(p)), (b, a, ulp(g))):
-        if step and not isinstance(x, Fraction) and isinstance(decimal, Fraction) and mpmath.im(x) == 0:
-            enough = abs(decimal / step) >= 10 ** (DIGITS_SHOWN - 1)
-            nearby = Fraction(int(mpmath.nint(x * 10 ** 30)), 10 ** 30).limit_denominator(10 ** 6)
-            return enough and not close(x, nearby) and abs(x - mpmath.mpmathify(decimal)) * 2 <= mpmath.mpmathify(step)
+        if step and isinstance(decimal, Fraction) and not isinstance(x, Fraction) and mpmath.isfinite(x):
+            rational = Fraction(int(mpmath.nint(x * 10 ** 30)), 10 ** 30).limit_denominator(10 ** 6)
+            return (abs(decimal / step) >= 10 ** (SHOWN - 1) and not close(x, rational)
+                    and abs(x - mpmath.mpmathify(decimal)) * 2 <= mpmath.mpmathify(step))
     return False
 
 
-def same_scalar(p, g) -> bool:
-    return same_function(p, g) if symbols(p, g) else same_number(p, g)
-
-
-def solutions(node) -> list[Node]:
-    """The answers in a list, set, alternative or plus-minus, one by one; anything else is one answer."""
-    op, args = node
-    if op in ("list", "or", "set"):
-        found = [solution for item in args for solution in solutions(item)]
-        return found[:1] if op == "or" and all(equal_one(found[0], other) for other in found[1:]) else found
-    if op == "rel" and args[0][-1] == "in" and args[1][-1].op in ("set", "pm"):
-        return solutions(args[1][-1])
-    if op == "named":
-        return [Node("named", (*args[:2], body)) for body in solutions(args[2])]
-    if op == "unit":
-        return [Node("unit", (value, args[1])) for value in solutions(args[0])]
-    if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
-        return [rebuild(node, lambda n: n if n.op not in ("pm", "mp") else
-                        Node("add", (n.args[0], n.args[1] if (n.op == "pm") == plus else Node("neg", (n.args[1],)))))
-                for plus in (True, False)]
-    return [node]
-
+# ---- comparing trees -----------------------------------------------------------------------------------------
 
 def equal(p, g) -> bool:
-    """Whether two trees are the same answer: the same solutions in any order, or the same region."""
+    """Whether two trees are the same answer: the same region, or the same solutions in any order."""
     if p == g:
         return True
-    if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) - {"="} for n in (*walk(p), *walk(g))):
+    if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
         mine, theirs = region(p), region(g)
         if mine and theirs:
-            return (mine[0] == theirs[0] or None in (mine[0], theirs[0])) and matched(mine[1], theirs[1], same_piece)
+            return (mine[0] == theirs[0] or None in (mine[0], theirs[0])) and matched(mine[1], theirs[1], equal_pieces)
     return matched(solutions(p), solutions(g), equal_one)
 
 
@@ -323,27 +166,42 @@ def matched(p, g, same) -> bool:
     return len(p) == len(g)
 
 
+def solutions(node) -> list[Node]:
+    """The answers in a list, a set, an alternative or a plus-minus, one by one; anything else is one answer."""
+    op, args = node
+    if op in ("list", "or", "set"):
+        found = [solution for item in args for solution in solutions(item)]
+        return found[:1] if op == "or" and all(equal_one(found[0], other) for other in found[1:]) else found
+    if op == "rel" and args[0][-1] in ("=", "in") and args[1][-1].op in ("set", "list"):
+        return solutions(args[1][-1])
+    if op == "unit":
+        return [Node("unit", (value, args[1])) for value in solutions(args[0])]
+    if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
+        return [rebuild(node, lambda n: n if n.op not in ("pm", "mp") else n.args[0] if n.op == plus else negative(n.args[0]))
+                for plus in ("pm", "mp")]
+    return [node]
+
+
 def equal_one(p, g) -> bool:
-    """Whether two single answers are the same; types are respected, names and units may be on one side only."""
+    """Whether two single answers are the same. Types are respected; a name or a unit may be on one side only."""
     if p == g:
         return True
-    units = [node.args[1] for node in (p, g) if node.op == "unit"]
+    units = {n.args[1] for n in (p, g) if n.op == "unit"}
     if units:
-        p, g = (node.args[0] if node.op == "unit" else node for node in (p, g))
-        return (len(set(units)) == 1 or "count" in units) and equal(p, g)
-    p, g = simplify_equation(p), simplify_equation(g)
-    if "named" in (p.op, g.op) or "rel" in (p.op, g.op):
-        return equal_equations(p, g)
-    if "percent" in (p.op, g.op) and p.op != g.op:
-        return same_scalar(p, g) or same_scalar(*(n.args[0] if n.op == "percent" else n for n in (p, g)))
+        return (len(units) == 1 or "count" in units) and equal(*(n.args[0] if n.op == "unit" else n for n in (p, g)))
+    p, g = said(p), said(g)
+    if "rel" in (p.op, g.op):
+        return equal_relations(p, g)
+    if "unit" in (p.op, g.op):
+        return equal(p, g)
     if "ratio" in (p.op, g.op):
         return equal_ratios(p, g)
-    if "based" in (p.op, g.op):
-        return p.op == g.op and p.args[1] == g.args[1] and p.args[0].lstrip("0") == g.args[0].lstrip("0")
-    rows = [as_rows(node) for node in (p, g)]
-    if all(rows):
-        return [len(r) for r in rows[0]] == [len(r) for r in rows[1]] and all(
-            equal(x, y) for r, s in zip(*rows) for x, y in zip(r, s))
+    if (p.op == "percent") != (g.op == "percent") and same_scalar(*(n.args[0] if n.op == "percent" else n for n in (p, g))):
+        return True                                                          # 5\% is 5 as well as 0.05
+    p_rows, g_rows = as_rows(p), as_rows(g)
+    if p_rows and g_rows:
+        return [len(r) for r in p_rows] == [len(r) for r in g_rows] and all(
+            equal(x, y) for r, s in zip(p_rows, g_rows) for x, y in zip(r, s))
     if "tuple" in (p.op, g.op):
         return p.op == g.op and p.args[::2] == g.args[::2] and len(p.args[1]) == len(g.args[1]) and all(
             map(equal, p.args[1], g.args[1]))
@@ -351,79 +209,75 @@ def equal_one(p, g) -> bool:
 
 
 def as_rows(node):
-    """Rows of a matrix, of a multiple of one, or of a vector (a, b, c) as a column; None for other trees."""
+    """The rows of a matrix, of a multiple of one, or of a vector (a, b, c) as a column; None for other trees."""
     if node.op == "matrix":
         return node.args[1] if node.args[0] == "matrix" else None
     if node.op == "tuple" and node.args[::2] == ("(", ")"):
         return tuple((x,) for x in node.args[1])
-    if node.op in ("mul", "div", "neg"):
-        for k, inner in enumerate(node.args):
-            if (rows := as_rows(inner)) and (node.op != "div" or k == 0):
-                return tuple(tuple(Node(node.op, (*node.args[:k], x, *node.args[k + 1:])) for x in row) for row in rows)
+    for k, inner in enumerate(node.args if node.op in ("mul", "neg") else ()):
+        if rows := as_rows(inner):
+            return tuple(tuple(Node(node.op, (*node.args[:k], x, *node.args[k + 1:])) for x in row) for row in rows)
     return None
 
 
-def simplify_equation(node):
-    """`57+39 = 96` and `S = 2 \\cdot 3 = 6` say their last side, if the equalities between numbers hold."""
-    if node.op != "rel" or set(node.args[0]) != {"="}:
+def said(node):
+    """A chain of equations says its last side if it is true: 57+39 = 96 says 96, and S = 2 \\cdot 3 = 6 says S = 6."""
+    if node.op != "rel" or set(node.args[0]) != {"="} or symbols(node.args[1][-1]):
         return node
     *sides, last = node.args[1]
-    if symbols(last) or not (is_label(sides[0]) or not symbols(sides[0])):
+    known = [side for side in sides if not symbols(side)]
+    if not all(equal(side, last) for side in known):
         return node
-    return last if all(symbols(side) or equal(side, last) for side in sides) else node
+    return last if len(known) == len(sides) else Node("rel", (("=",), (sides[0], last))) if is_name(sides[0]) else node
 
 
-def is_label(node) -> bool:
-    """Left sides that only name a quantity: x, AB, f(2), m+n, P(A), |AB|, \\sin A, \\frac{a}{b}."""
+def is_name(node) -> bool:
+    """Left sides that only name a quantity: x, (x, y), AB, f(2), m+n, P(A), |AB|, \\sin A."""
     op, args = node
     if op == "mul":
-        return is_label(args[0]) and (is_label(args[1]) or args[1].op == "num")
-    return op == "sym" or op in ("add", "div", "call") and all(is_label(a) for a in args if type(a) is Node)
+        return is_name(args[0]) and all(is_name(a) or a.op == "num" for a in args[1:])
+    return op == "sym" or op in ("add", "call", "tuple") and all(map(is_name, args[1] if op == "tuple" else (
+        a for a in args if type(a) is Node)))
 
 
-def equal_equations(p, g) -> bool:
-    """x = 5 and 5; f(x) = 2x and f(t) = 2t and 2x; y = 2x + 1 and 2x - y + 1 = 0; 2x > 4 and x > 2."""
-    if p.op == g.op == "named":
-        (name, variable, body), (other, variables, value) = p.args, g.args
-        if variable and variables and name == other:
-            renamed = dict(zip(variables, variable))
-            value = rebuild(value, lambda n: Node("sym", (renamed.get(n.args[0], n.args[0]),)) if n.op == "sym" else n)
-        if name == other:
+def equal_relations(p, g) -> bool:
+    """x = 5 and 5; f(x) = 2x and f(t) = 2t and 2x; y = 2x+1 and 2x-y+1 = 0; 2x > 4 and x > 2."""
+    for one, other in ((p, g), (g, p)):
+        if other.op != "rel":                                                # a name may be on one side only
+            name, body = one.args[1][0], one.args[1][-1]
+            return one.args[0] == ("=",) and is_name(name) and symbols(name)[0] not in symbols(body) and equal(body, other)
+    if p.args[0] == g.args[0] == ("=",):
+        (name, body), (other, value) = p.args[1], g.args[1]
+        if name.op == other.op == "mul" and name.args[0] == other.args[0] and is_name(name):      # f(x) and f(t)
+            new = dict(zip(other.args[1:], name.args[1:]))
+            return equal(body, rebuild(value, lambda n: new.get(n, n)))
+        if name == other and is_name(name):
             return equal(body, value)
-    for one, two in ((p, g), (g, p)):
-        if one.op == "named" and two.op not in ("named", "rel"):
-            return one.args[0].args[0] not in symbols(one.args[2]) and equal(one.args[2], two)
-    sides = [standard_form(node) for node in (p, g)]
-    return None not in sides and sides[0][0] == sides[1][0] and proportional(
-        sides[0][1], sides[1][1], positive=sides[0][0] != "=")
+    if len(p.args[0]) != 1 or len(g.args[0]) != 1:
+        return False
+    (less, f), (as_well, h) = standard_form(p), standard_form(g)
+    return less == as_well and proportional(f, h, positive=less in ("<", "<="))
 
 
 def standard_form(node):
-    """An equation or inequality as (operator, f) meaning `f operator 0`, with > turned round; None if it is neither."""
-    if node.op == "named" and node.args[1] is None:
-        return "=", Node("add", (node.args[0], Node("neg", (node.args[2],))))
-    if node.op != "rel" or len(node.args[0]) != 1 or node.args[0][0] == "in":
-        return None
+    """A relation as (operator, f), meaning f operator 0, with > turned round."""
     operator, (left, right) = node.args[0][0], node.args[1]
-    if operator in (">", ">="):
-        operator, left, right = operator.replace(">", "<"), right, left
-    return operator, Node("add", (left, Node("neg", (right,))))
+    left, right = (right, left) if operator[0] == ">" else (left, right)
+    return operator.replace(">", "<"), Node("add", (left, negative(right)))
 
 
 def equal_ratios(p, g) -> bool:
-    """3:4 = 6:8 = 3/4. What could be a time of day (3:45) must be the same part by part."""
-    if p.op == g.op:
-        (a, *p_rest), (b, *g_rest) = p.args, g.args
-        time = any(len(n.args) == 2 and n.args[1].op == "num" and n.args[1].args[0] >= 10 for n in (p, g))
-        return len(p_rest) == len(g_rest) and all(
-            same_scalar(x, y) if time else same_scalar(Node("mul", (x, b)), Node("mul", (y, a)))
-            for x, y in zip(p.args if time else p_rest, g.args if time else g_rest))
-    p, g = (Node("div", n.args) if n.op == "ratio" and len(n.args) == 2 else n for n in (p, g))
-    return "ratio" not in (p.op, g.op) and same_scalar(p, g)
+    """3:4 = 6:8 = 3/4; but what could be a time of day (3:45) is compared part by part."""
+    if p.op != g.op:
+        p, g = (quotient(*n.args) if n.op == "ratio" and len(n.args) == 2 else n for n in (p, g))
+        return "ratio" not in (p.op, g.op) and same_scalar(p, g)
+    time = any(len(n.args) == 2 and n.args[1].op == "num" and n.args[1].args[0] >= 10 for n in (p, g))
+    one = num(1)
+    return len(p.args) == len(g.args) and all(
+        same_scalar(quotient(x, one if time else p.args[0]), quotient(y, one if time else g.args[0])) for x, y in zip(p.args, g.args))
 
 
 INFINITY = Node("const", ("inf",))
-MINUS_INFINITY = Node("neg", (INFINITY,))
 
 
 def region(node):
@@ -434,72 +288,65 @@ def region(node):
         return None, [(args[0], *args[1], args[2])]
     if op == "set":
         return None, [("[", x, x, "]") for x in args]
-    if op == "minus" and region(args[0]) == (None, [("(", MINUS_INFINITY, INFINITY, ")")]) and args[1].op == "set":
-        cuts = [MINUS_INFINITY, *sorted(solutions(args[1]), key=constant), INFINITY]
-        return None, [("(", low, high, ")") for low, high in zip(cuts, cuts[1:])]
+    if op == "minus" and args[0] == parse("\\mathbb{R}") and args[1].op == "set" and not symbols(args[1]):
+        cuts = sorted(solutions(args[1]), key=lambda cut: values([cut])[0][0])
+        return None, [("(", low, high, ")") for low, high in zip([negative(INFINITY), *cuts], [*cuts, INFINITY])]
     if op in ("union", "or", "list"):
         parts = [region(item) for item in args]
-        if None in parts or len({part[0] for part in parts}) != 1:
-            return None
-        return parts[0][0], [piece for part in parts for piece in part[1]]
+        same = None not in parts and len({part[0] for part in parts}) == 1
+        return (parts[0][0], [piece for part in parts for piece in part[1]]) if same else None
+    if op == "rel" and args[0] == ("in",):
+        inner = region(args[1][1])
+        return inner and (args[1][0].args[0] if args[1][0].op == "sym" else None, inner[1])
     return inequality(*args) if op == "rel" else None
 
 
 def inequality(operators, sides):
-    """region() of x < a, a <= x < b, x != a and x in region."""
-    if operators == ("in",):
-        inner = region(sides[1])
-        return inner and (sides[0].args[0] if sides[0].op == "sym" else None, inner[1])
-    if all(operator in (">", ">=") for operator in operators):
-        operators, sides = tuple(o.replace(">", "<") for o in reversed(operators)), sides[::-1]
-    where = [k for k, side in enumerate(sides) if side.op == "sym"]
-    if len(where) != 1 or sides[where[0]].args[0] in symbols(*(s for s in sides if s.op != "sym")):
+    """region() of x < a, a <= x < b and x != a, either way round."""
+    if all(operator[0] == ">" for operator in operators):
+        operators, sides = [o.replace(">", "<") for o in reversed(operators)], sides[::-1]
+    k = next((k for k, side in enumerate(sides) if side.op == "sym"), None)
+    if k is None or len(sides) > 3 or len(sides) == 3 and k != 1 or sides[k].args[0] in symbols(*sides[:k], *sides[k + 1:]):
         return None
-    name, k = sides[where[0]].args[0], where[0]
-    if operators == ("!=",):
-        return name, [("(", MINUS_INFINITY, sides[1 - k], ")"), ("(", sides[1 - k], INFINITY, ")")]
-    if set(operators) - {"<", "<="} or len(sides) > 3 or len(sides) == 3 and k != 1:
+    name = sides[k].args[0]
+    if list(operators) == ["!="]:
+        return name, [("(", negative(INFINITY), sides[1 - k], ")"), ("(", sides[1 - k], INFINITY, ")")]
+    if set(operators) - {"<", "<="}:
         return None
-    left = ("(", MINUS_INFINITY) if k == 0 else ("[" if operators[0] == "<=" else "(", sides[0])
-    right = (INFINITY, ")") if k == len(sides) - 1 else (sides[-1], "]" if operators[-1] == "<=" else ")")
-    return name, [(*left, *right)]
+    low = ("[" if operators[0] == "<=" else "(", sides[0]) if k else ("(", negative(INFINITY))
+    high = (sides[-1], "]" if operators[-1] == "<=" else ")") if k < len(sides) - 1 else (INFINITY, ")")
+    return name, [(*low, *high)]
 
 
-def same_piece(p, g) -> bool:
-    return p[0] == g[0] and p[3] == g[3] and equal(p[1], g[1]) and equal(p[2], g[2])
+def equal_pieces(p, g) -> bool:
+    return p[::3] == g[::3] and equal(p[1], g[1]) and equal(p[2], g[2])
 
 
-# ---- the public functions ------------------------------------------------------------------------------------
-
-PROSE = re.compile(r"[A-Za-z0-9 ,.:;'\-]*\Z")
-
+# ---- the verdict on one answer -------------------------------------------------------------------------------
 
 def prose(text: str) -> str:
-    """Words, dates and times in one spelling ('4:40 a.m.' -> '4:40am'); '' for anything that could be a formula."""
-    words = set(re.findall(r"[A-Za-z]{3,}|\b[Nn]o\b|\b[ap]\.?m\b", text))
-    return re.sub(r"[\s.']+", "", text).lower() if words - latex.FUNCTIONS.keys() and PROSE.match(text) else ""
+    """Words, dates and times in one spelling ('4:40 a.m.' is '4:40am'); '' for anything that could be a formula."""
+    words = set(re.findall(r"[A-Za-z]{3,}|\b[Nn]o\b|\b[apAP]\.?[mM]\b", text)) - latex.FUNCTIONS.keys()
+    return re.sub(r"[\s.']+", "", text).lower() if words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text) else ""
 
 
 def explain(prediction: str, gold: str) -> tuple[bool, str]:
-    """(equal?, why)."""
+    """(equal?, how both were read)."""
     try:
         p, g = clean(str(prediction)), clean(str(gold))
         if p == g:
-            return bool(p), "the same text" if p else "no answer"
+            return p != "", f"the same text {p!r}"
         if prose(p) and prose(g) and (prose(p) == prose(g) or not re.search(r"\d", p + g)):
-            return prose(p) == prose(g), "compared as words"
+            return prose(p) == prose(g), f"the words {p!r} and {g!r}"
         p, g = parse(p), parse(g)
-        same = equal(p, g)
-        return same, f"read as {latex.render(p)} and {latex.render(g)}"
+        return equal(p, g), f"{latex.render(p)} and {latex.render(g)}"
     except (Unreadable, Undefined) as reason:
-        return False, f"unreadable: {reason}"
+        return False, f"{type(reason).__name__}: {reason}"
 
 
 def is_equivalent(prediction: str, gold: str) -> bool:
-    """Whether `prediction` says what `gold` says."""
+    """Whether `prediction` says what `gold` says (see the top of the file); symmetric, and False for what can't be read."""
     return explain(prediction, gold)[0]
-
-
 BOX = re.compile(r"\\f?box(?:ed)?\s*(?=(\{)|(\\?\w+))")
 TAG = "</think>"
 

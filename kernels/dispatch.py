@@ -1,8 +1,9 @@
 """Which implementation runs for a tensor, and the checks that every kernel makes before it launches.
 
-Triton on CUDA; plain torch (the "reference") elsewhere. With TRITON_INTERPRET=1 in the environment before Triton is
-imported, the real kernels run on CPU tensors too, one Python-interpreted program after another: slow, and the way to
-debug them. float64 is for judging, and goes through the reference everywhere. `backend(tensor)` says which one runs.
+Triton on CUDA; plain torch, the "reference", elsewhere. With TRITON_INTERPRET=1 in the environment before
+Triton is imported, the real kernels run on CPU tensors too, one Python-interpreted program after another:
+slow, and the way to debug them. float64 is for judging, and goes through the reference everywhere.
+`backend(tensor)` says which one runs.
 """
 from __future__ import annotations
 

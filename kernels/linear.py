@@ -1,31 +1,34 @@
 """Log-probs and entropies straight from hidden states: the logits of all tokens never exist at once.
 
-logits = hidden @ weight.T is [N, V]: 14.6 GB in fp32 for N = 24,000 tokens and V = 151,936 words. The equations are those
-of logits.py; here is when its columns exist.
+logits = hidden @ weight.T is [N, V]: 14.6 GB in fp32 for N = 24,000 tokens and V = 151,936 words. The
+equations are those of logits.py; this file decides when its columns exist.
 
-Forward. The vocabulary is cut into chunks of c columns. For each, cuBLAS makes the logits [N, c], and the row state
-(m, s, u) of logits.py is taken on by c columns; then the chunk is gone. Kept for the backward: the inputs and four numbers
-a row.
+Forward. The vocabulary is cut into chunks of c columns. For each, cuBLAS makes the logits [N, c], and the row
+state (m, s, u) of logits.py is taken on by c columns; then the chunk is gone. Kept for the backward: the
+inputs and five numbers a row.
 
-Backward. For each chunk the logits [N, c] are made again, equation (4) of logits.py turns them into d = dL/dlogits, and
+Backward. For each chunk the logits [N, c] are made again, equation (4) of logits.py turns them into d =
+dL/dlogits [N, c], and
 
-    dL/dweight[chunk] = d.T @ hidden  [c, D]           dL/dhidden += d @ weight[chunk]  [N, D]                  (5)
+    dL/dweight[chunk] = d.T @ hidden  [c, D]        dL/dhidden += d @ weight[chunk]  [N, D]              (5)
 
-That is 8 N V D operations in all: 2 forward, 2 for making the logits again and 4 for (5).
+8 N V D operations in all: 2 forward, 2 for making the logits again, 4 for (5).
 
-Why cuBLAS and chunks rather than a Triton matmul that recomputes tiles: cuBLAS is the faster matmul, and all that a chunk
-adds is one trip of its logits through memory. Why the vocabulary is cut and not the tokens: either way the gradient of the
-*other* side is summed over the chunks and read and written once for each. Cut by tokens, that is dL/dweight, V x D; cut by
-vocabulary it is dL/dhidden, N x D, six times smaller at N = 24,000. It is small enough to be summed in fp32, every row of
-dL/dweight is one matmul with one rounding, and the shapes [N, D] @ [D, c] fill a GPU where [n, V] @ [V, D] with few rows n
-does not. Measured so far: nothing; the numbers that would overturn this are in benchmarks/bench_kernels.py.
+Why cuBLAS and chunks, and not a Triton matmul that recomputes tiles: it is the simpler one, cuBLAS is the
+faster matmul, and what chunks add is one trip of their logits through memory. Why the vocabulary is cut, and
+not the tokens: one of the two gradients is a sum over chunks, read and written once for each. Cut by tokens
+it is dL/dweight, V x D; cut by vocabulary it is dL/dhidden, N x D, six times smaller at N = 24,000 and small
+enough to be summed in fp32. Then every row of dL/dweight is one matmul, rounded once, and the shapes [N, D] @
+[D, c] fill a GPU where [n, V] @ [V, D] with few rows n do not. This is arithmetic, not yet a measurement: see
+README.md.
 
-The logits are fp32 although the inputs may be bf16: cuBLAS sums in fp32 anyway, and rounding a logit of 20 to bf16 moves it
-by up to 0.06, which is larger than what a policy update should see. `head_logits` is the one definition of these logits;
-who samples with it samples what is scored (DESIGN.md, contract 7).
+The logits are fp32 although the inputs may be bf16. cuBLAS sums in fp32 anyway, and rounding a logit of 20 to
+bf16 moves it by up to 0.06, more than an update of the policy does. `head_logits` is the one definition of
+these logits; who samples from it samples what is scored (DESIGN.md, contract 7).
 
-Memory beyond the gradients at N = 24,000, D = 1,536, V = 151,936 in bf16, from the shapes: c = 2,048; the chunk 197 MB in
-fp32, d 98 MB in bf16, dL/dhidden 147 MB in fp32 and as much for the product that is added to it: 0.59 GB.
+Memory beyond the gradients at N = 24,000, D = 1,536, V = 151,936 in bf16, derived from the shapes with c =
+2,048: the chunk 197 MB in fp32, d 98 MB in bf16, dL/dhidden 147 MB in fp32: 0.44 GB at most at once. (The
+product that is added to dL/dhidden, 147 MB, comes when the chunk is gone.)
 """
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ CPU_CHUNK = 2**20  # and on a CPU: 4 MB, about what its caches hold
 
 
 def _mm32(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b in fp32 for bf16 and fp16 too (float64 stays). Autocast would undo that, so it is off here."""
+    """a @ b in fp32, also of bf16 and fp16 (float64 stays). Autocast would undo that, so it is off here."""
     with torch.autocast(a.device.type, enabled=False):
         if a.is_cuda and a.dtype in (torch.bfloat16, torch.float16):
             return torch.mm(a, b, out_dtype=torch.float32)
@@ -51,22 +54,24 @@ def _mm32(a: Tensor, b: Tensor) -> Tensor:
 
 
 def head_logits(hidden: Tensor, weight: Tensor) -> Tensor:
-    """hidden [N, D], weight [V, D] -> logits [N, V] in fp32, whatever the input dtype; for use under no_grad on CUDA."""
+    """hidden [N, D], weight [V, D] -> logits [N, V] in fp32, whatever the input dtype. For use under
+    no_grad."""
     return _mm32(hidden, weight.T)
 
 
 def _scored(hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    return logprob_entropy_reference(head_logits(hidden, weight), targets, temperature)
+    dtype = torch.promote_types(hidden.dtype, torch.float32)
+    return logprob_entropy_reference(hidden.to(dtype) @ weight.to(dtype).T, targets, temperature)
 
 
 def linear_logprob_entropy_reference(
     hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Plain torch, n rows at a time; checkpoint makes their logits again in the backward. On a CPU the vocabulary is
-    small or the caches are, and chunks of rows stay inside them."""
+    """Plain torch, n rows at a time, so that on a CPU their logits stay in the caches; checkpoint makes them
+    again in the backward. In and out as linear_logprob_entropy."""
     n = max(1, CPU_CHUNK // len(weight))
-    parts = [
-        checkpoint(_scored, h, weight, y, temperature, use_reentrant=False, preserve_rng_state=False)  # [n], [n]
+    parts = [  # of ([n], [n])
+        checkpoint(_scored, h, weight, y, temperature, use_reentrant=False, preserve_rng_state=False)
         for h, y in zip(hidden.split(n), targets.split(n))
     ]
     logprob, entropy = map(torch.cat, zip(*parts))  # [N], [N]
@@ -74,7 +79,8 @@ def linear_logprob_entropy_reference(
 
 
 def _column_chunks(rows: int, vocabulary: int) -> list[tuple[int, int]]:
-    """(first, last + 1) of each chunk: at most CHUNK logits, whole multiples of 128 columns as matmuls like them."""
+    """(first, last + 1) of each chunk: about CHUNK logits, in multiples of 128 columns, as matmuls like
+    them."""
     c = max(128, CHUNK // max(rows, 1) // 128 * 128)
     return [(first, min(first + c, vocabulary)) for first in range(0, vocabulary, c)]
 
@@ -97,13 +103,14 @@ class _LinearLogprobEntropy(torch.autograd.Function):
     def backward(ctx, g, h):
         hidden, weight, targets, state, entropy = ctx.saved_tensors
         need_dhidden, need_dweight = ctx.needs_input_grad[:2]
-        dhidden = torch.zeros_like(hidden, dtype=torch.float32) if need_dhidden else None  # [N, D], summed over chunks
-        dweight = torch.empty_like(weight) if need_dweight else None  # [V, D], each row written once
+        dhidden = torch.zeros_like(hidden, dtype=torch.float32) if need_dhidden else None  # [N, D], a sum
+        dweight = torch.empty_like(weight) if need_dweight else None  # [V, D], every row written once
         for first, last in _column_chunks(len(hidden), len(weight)):
             logits = head_logits(hidden, weight[first:last])  # [N, c] fp32
-            d = logits if weight.dtype == torch.float32 else torch.empty_like(logits, dtype=weight.dtype)  # [N, c]
+            in_place = weight.dtype == torch.float32
+            d = logits if in_place else torch.empty_like(logits, dtype=weight.dtype)  # [N, c]
             backward_columns(logits, targets, state, entropy, g, h, ctx.temperature, d, first)
-            del logits
+            del logits  # before anything else is allocated
             if need_dweight:
                 torch.mm(d.T, hidden, out=dweight[first:last])
             if need_dhidden:
@@ -117,17 +124,21 @@ def linear_logprob_entropy(
 ) -> tuple[Tensor, Tensor]:
     """log p(target) and entropy, in nats, of softmax(hidden @ weight.T / temperature), row by row.
 
-    hidden [N, D] and weight [V, D] of one dtype (fp32, bf16 or fp16; float64 for judging) on one device; targets [N] int64
-    in 0 .. V - 1. Returns (logprob [N], entropy [N]) in fp32 (float64 for float64), differentiable in hidden and weight;
-    their gradients have the inputs' dtype. A tied head is nothing special: pass the embedding's weight, and autograd adds
-    the two gradients. Without gradients nothing is kept. Raises ValueError or TypeError on bad input, before any launch.
+    hidden [N, D] and weight [V, D] of one dtype (fp32, bf16 or fp16; float64 for judging) on one device;
+    targets [N] int64 in 0 .. V - 1. Returns (logprob [N], entropy [N]) in fp32 (float64 for float64),
+    differentiable in hidden and weight; their gradients have the inputs' dtype. A tied head is nothing
+    special: pass the embedding's weight, and autograd adds the two gradients. Under no_grad nothing is kept.
+    Raises ValueError or TypeError on bad input, before any launch; checking the range of targets waits for
+    the GPU once.
     """
     check_matrix("hidden", hidden)
     check_matrix("weight", weight)
     if hidden.shape[1] != weight.shape[1] or len(weight) == 0:
         raise ValueError(f"hidden [N, D] is {tuple(hidden.shape)}, weight [V, D] is {tuple(weight.shape)}")
     if (hidden.dtype, hidden.device) != (weight.dtype, weight.device):
-        raise TypeError(f"hidden is {hidden.dtype} on {hidden.device}, weight {weight.dtype} on {weight.device}")
+        raise TypeError(
+            f"hidden is {hidden.dtype} on {hidden.device}, weight is {weight.dtype} on {weight.device}"
+        )
     check_targets(targets, hidden, len(weight))
     check_temperature(temperature)
     if backend(hidden) == "triton":

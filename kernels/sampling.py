@@ -1,28 +1,30 @@
-"""Draw one token per row from softmax(logits / temperature), and say its log-prob. The draw is a function of a counter.
+"""Draw one token per row from softmax(logits / temperature), and say its log-prob: a function of a counter.
 
 An exponential race. Give every token v of a row an independent E_v ~ Exp(1). With weights w_v = e^{z_v},
 
-    argmax_v w_v / E_v  is v with probability  w_v / sum_j w_j                                              (1)
+    argmax_v w_v / E_v  is v with probability  w_v / sum_j w_j                                           (1)
 
-for w_v / E_v is largest where E_v / w_v ~ Exp(rate w_v) is smallest, and the first of several exponential clocks to ring
-is v with a probability proportional to its rate. (Taking logarithms gives the Gumbel-max trick, argmax z_v - log E_v.)
+since E_v / w_v is an exponential clock of rate w_v, and the first of several such clocks to ring is v with a
+probability proportional to its rate. (In logarithms this is the Gumbel-max trick, argmax z_v - log E_v.)
 
-Two rounds. A group of tokens is a clock too, of rate s_g = sum of w_v in the group. So let groups of 128 tokens race first,
-with one E_g each, and then the tokens of the winning group:
+Two rounds. A group of tokens is a clock too, with the rate s_g = sum of its w_v. So groups of 128 tokens race
+first, with one E_g each, and then the tokens of the group that won:
 
-    P(v) = s_g / s * w_v / s_g = w_v / s                                                                    (2)
+    P(v) = s_g / s * w_v / s_g = w_v / s                                                                 (2)
 
-The distribution is exact, and V / 128 + 128 random numbers do instead of V: the pass over the logits is a mere log-sum-exp.
+The distribution is exact, and V / 128 + 128 random numbers do instead of V: the pass over the logits is a
+mere log-sum-exp, and nothing that it does waits for a random number.
 
-    group pass   read all logits once; m_g = max x, s_g = sum e^{(x - m_g) / T} for every group
-    draw         m = max m_g; race of the groups with s_g e^{(m_g - m) / T}; read the winner's 128 logits again; race
-    logprob      (x_token - m) / T - log s,  s = sum_g s_g e^{(m_g - m) / T}                                (3)
+    group pass   reads all logits once: m_g = max x, s_g = sum e^{(x - m_g) / T} of every group
+    draw         m = max m_g; race of the groups with s_g e^{(m_g - m) / T}; race of the winner's 128 tokens
+    logprob      (x_token - m) / T - log s,  s = sum_g s_g e^{(m_g - m) / T}                             (3)
 
-Randomness. E = -log(1 - u), with u in (0, 1) from 31 bits: fine near 0, where races are decided. The bits of index v are a
-hash of v under a 64-bit key, and the key is a hash of (seed, step, sequence, position): nothing else matters, neither the
-batch that a row sits in, nor its place there, nor the number of ranks (DESIGN.md, contract 8). `_mix64` and `_random` are
-written once and run twice, on torch tensors and inside Triton, so the reference draws what the kernel draws; only a race
-whose two first scores agree to about 1e-6 can come out differently.
+Randomness. E = -log(1 - u) with u in (0, 1) from 31 bits, fine near 0, where races are decided. The bits of
+index v are a hash of v under a 64-bit key, and the key is a hash of (seed, step, sequence, position). Nothing
+else matters: not the batch that a row sits in, nor its place there, nor the number of ranks (DESIGN.md,
+contract 8). `_mix64` and `_random` are written once and run twice, on torch tensors and inside Triton, so the
+reference draws what the kernel draws; only a race whose first two differ by a rounding error, 1e-6, can come
+out differently.
 """
 from __future__ import annotations
 
@@ -44,9 +46,10 @@ def _mix64(x):
 
 
 def _random(index, low, high):
-    """u in (0, 1) for an int32 index under the key (low, high), int32 each: a 32-bit hash, keyed in both its rounds."""
-    x = index ^ low
-    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD + high
+    """u in (0, 1) for an int32 index under an int32 key (low, high): rounds of multiply and fold the high
+    bits in."""
+    x = (index ^ low) * 0x2C1B3C6D + high
+    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD
     x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97
     x = (x ^ ((x >> 15) & 0x1FFFF)) & 0x7FFFFFFF  # 31 bits
     return (x + 0.5) * 4.656612596064501e-10  # the fp32 number below 2^-31: u < 1 where x rounds up to 2^31
@@ -57,7 +60,7 @@ _random_triton = jit(_random)
 
 
 def _keys(seed: int, step: int, sequences: Tensor, positions: Tensor) -> Tensor:
-    """[B] int64: one key per (seed, step, sequence, position); odd multipliers spread the four over 64 bits."""
+    """[B] int64, one per (seed, step, sequence, position): odd multipliers spread the four over 64 bits."""
     base = seed * 0x9E3779B97F4A7C15 + step * 0xD1342543DE82EF95
     base = (base + 2**63) % 2**64 - 2**63  # wrapped as int64 wraps
     return torch.add(sequences * 0x2545F4914F6CDD1D + base, positions, alpha=0x5851F42D4C957F2D)
@@ -80,17 +83,18 @@ def sample_tokens_reference(
     w = pad(z.exp(), (0, groups * GROUP - V)).view(B, groups, GROUP)
     s = w.sum(2)  # [B, groups]
     group = torch.arange(groups, dtype=torch.int32, device=x.device)
-    winner = (s / -torch.log1p(-_random(-1 - group, low, high))).argmax(1, keepdim=True)  # [B, 1]; groups: -1, -2 ..
-    v = winner * GROUP + torch.arange(GROUP, device=x.device)  # [B, GROUP]; tokens: 0, 1 ..
-    w = w.gather(1, winner[:, :, None].expand(-1, -1, GROUP)).squeeze(1)  # [B, GROUP]
+    winner = (s / -torch.log1p(-_random(-1 - group, low, high))).argmax(1)  # [B]; groups: -1, -2, ..
+    v = winner[:, None] * GROUP + torch.arange(GROUP, device=x.device)  # [B, GROUP]; tokens: 0, 1, ..
+    w = w[torch.arange(B, device=x.device), winner]  # [B, GROUP]
     race = w / -torch.log1p(-_random(v.to(torch.int32), low, high))
-    token = v.gather(1, race.argmax(1, keepdim=True))  # [B, 1]
-    return token.squeeze(1), z.gather(1, token).squeeze(1) - s.sum(1).log()
+    token = winner * GROUP + race.argmax(1)  # [B]
+    return token, z.gather(1, token[:, None]).squeeze(1) - s.sum(1).log()
 
 
 @jit
 def _exponential(index, low, high):
-    """E = -log(1 - u). Triton has no log1p: for u < 1/4, -log(1 - u) = 2 atanh(t), t = u / (2 - u) < 1/7, as a series."""
+    """E = -log(1 - u). Triton has no log1p: below 1/4 it is the series of 2 atanh(t), t = u / (2 - u) <
+    1/7."""
     u = _random_triton(index, low, high)
     t = u / (2.0 - u)
     t2 = t * t
@@ -99,8 +103,10 @@ def _exponential(index, low, high):
 
 
 @jit
-def _group_kernel(logits_ptr, row_stride, m_ptr, s_ptr, V, groups, inv_T, TILE: tl.constexpr, GROUP: tl.constexpr):
-    """Program (row, tile): m_g and s_g of TILE groups of a row. Straight-line, so that one row fills many programs."""
+def _group_kernel(
+    logits_ptr, row_stride, m_ptr, s_ptr, V, groups, inv_T, TILE: tl.constexpr, GROUP: tl.constexpr
+):
+    """Program (row, tile): m_g and s_g of TILE groups. No loop, so that even one row fills many programs."""
     row = tl.program_id(0).to(tl.int64)
     group = tl.program_id(1) * TILE + tl.arange(0, TILE)  # [TILE]
     column = group[:, None] * GROUP + tl.arange(0, GROUP)[None, :]  # [TILE, GROUP]
@@ -158,7 +164,8 @@ def _sample_tokens_triton(logits, temperature, seed, step, sequences, positions)
             )
             _draw_kernel[(B,)](
                 logits, logits.stride(0), m_g, s_g, keys, token, logprob, V, groups, inv_T,
-                GREEDY=temperature == 0, GROUPS=triton.next_power_of_2(groups), GROUP=GROUP, num_warps=4,
+                GREEDY=temperature == 0, GROUPS=max(16, triton.next_power_of_2(groups)), GROUP=GROUP,
+                num_warps=4,
             )  # fmt: skip
     return token, logprob
 
@@ -168,11 +175,12 @@ def sample_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Draw a token per row from softmax(logits / temperature).
 
-    logits [B, V] fp32, bf16 or fp16 (float64 for judging); -inf is never drawn. temperature > 0, or 0 for greedy: the
-    largest logit, the first of equals, with its log-prob at temperature 1. sequences [B] and positions [B] int64 name the
-    rows: with seed and step they fix each draw, wherever its row stands. Returns (token [B] int64, its log-prob in nats at
-    the temperature [B] fp32, or float64 for float64). A row with NaN draws any token, and its log-prob is NaN. Not
-    differentiable. Raises ValueError or TypeError on bad input, before any launch.
+    logits [B, V] fp32, bf16 or fp16 (float64 for judging); -inf is never drawn. temperature > 0, or 0 for
+    greedy: the largest logit, the first of equals, with its log-prob at temperature 1. sequences [B] and
+    positions [B] int64 name the rows: with seed and step they fix each draw, wherever its row stands. Returns
+    (token [B] int64, its log-prob in nats at the temperature [B] fp32, or float64 for float64). A row with
+    NaN draws any token, with the log-prob NaN. Not differentiable. Raises ValueError or TypeError on bad
+    input, before any launch.
     """
     check_matrix("logits", logits)
     check_rows("sequences", sequences, logits)

@@ -346,7 +346,7 @@ class Parser:
             return num(Fraction(int(whole + head or "0"), shift) + Fraction(int(block), period * shift))
         m = not self.brackets and self.take(GROUPED) or self.take(NUMBER)
         mantissa, _, exponent = (m[0] if m else "").strip().replace(",", "").lower().partition("e")
-        if not mantissa or len(mantissa) > MAX_DIGITS or len(exponent) > 4:
+        if not mantissa or len(exponent) > 9 or len(mantissa) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DIGITS:
             raise Unreadable("not a number, or too many digits")
         whole, _, decimals = mantissa.partition(".")
         ulp = Fraction(10) ** (int(exponent or 0) - len(decimals))

@@ -347,68 +347,108 @@ def explain(prediction: str, gold: str) -> tuple[bool, str]:
 def is_equivalent(prediction: str, gold: str) -> bool:
     """Whether `prediction` says what `gold` says (see the top of the file); symmetric, and False for what can't be read."""
     return explain(prediction, gold)[0]
-BOX = re.compile(r"\\f?box(?:ed)?\s*(?=(\{)|(\\?\w+))")
-TAG = "</think>"
+BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(\\[A-Za-z]+|-?\d+(?:\.\d+)?|[^\s{}]))")
+JOINED = re.compile(r"(?:[\s$,;.]|\\[()\[\],]|\\text\s*\{|\}|and)*(,|or|and)(?:[\s$]|\\[()\[\],]|\}|or|and)*")
+SENTENCE = re.compile(r".*\banswer(?:\s+is\b:?|\s*:)\s*([^\n]{1,300}?)[\s.*]*\Z", re.I | re.S)
 
 
 def extract_answer(response: str, *, require_box: bool = False) -> str | None:
-    """The answer that a response commits to: inside its last box, after </think> where there is one; without a box,
-    unless require_box, the final sentence "the answer is ..." or a response that is nothing but an answer."""
-    response = response.rpartition(TAG)[2]
-    boxes = list(re.finditer(r"\\(?:boxed|fbox)\s*(?:(\{)|([^\s{}]))", response))
-    if boxes:
-        start = boxes[-1].start(1)
-        if start < 0:
-            answer = re.match(r"\\[A-Za-z]+|\d+(?:\.\d+)?|.", response[boxes[-1].start(2):])[0]
-        else:
-            end = latex.closing_brace(response, start)
-            answer = response[start + 1:end] if end > 0 else ""
-        return answer.strip() or None
-    if require_box:
-        return None
-    sentence = re.search(r"(?:answer|result)\s+is:?\s*([^\n]{1,300}?)\s*[.!]?\s*\Z", response, re.I)
-    answer = sentence[1] if sentence else response.strip()
+    """The answer that a response commits to, after </think> where there is one: what its last \boxed or \fbox holds
+    (boxes joined by "or", "and" or a comma are one answer), None if that box is empty or never closed. Without any box,
+    unless require_box: the end of a final sentence "the answer is ...", or a response that is nothing but an answer."""
+    response = response.rpartition("</think>")[2]
+    answers, end = [], 0
+    for box in BOX.finditer(response):
+        if box.start() < end and not box[1]:
+            answers = []                                                     # a box inside the last one
+        elif answers and not JOINED.fullmatch(response[end:box.start()]):
+            answers = []
+        end = box.end() if box[1] else latex.closing_brace(response, box.end() - 1)
+        answers.append(box[1] or response[box.end():end].strip())
+        if end < 0:
+            return None
+    if answers or require_box:
+        return (" or ".join(answers) if all(answers) else None) or None
+    sentence = SENTENCE.match(response[-400:])
+    candidate = sentence[1] if sentence else response.strip()
     try:
-        return answer if len(answer) < 300 and parse(clean(answer)) else None
+        text = clean(candidate)
+        words = set(re.findall(r"(?<!\\)\b[A-Za-z]{2,}", text)) - latex.KNOWN - latex.UNITS.keys() - {"per", "or", "and"}
+        return candidate if len(text) <= 300 and parse(text) and (not words or text.isalpha()) else None
     except Unreadable:
         return None
 
 
+def is_echo(answer: str, gold: str) -> bool:
+    """Whether the answer to a plain number is a sum, difference or product of plain numbers left undone: 57+39 for 96 is
+    equal, but it may be the question itself, and a policy that is paid for it learns to copy the question."""
+    gold, answer = clean(gold), said(parse(clean(answer)))
+    if not re.fullmatch(r"[-\d.,/ ]+|-?\\frac *\{\d+\} *\{\d+\}", gold) or symbols(answer):
+        return False
+    return any(n.op == "add" and all(isinstance(values([a])[0][0], Fraction) for a in n.args)
+               or n.op == "mul" and sum(a.op == "num" for a in n.args) > 1 for n in walk(answer))
+
+
+def grade(answer: str, gold: str, grader: str = "oneshot") -> bool:
+    """The verdict on an extracted answer."""
+    if grader == "paper":
+        return paper_equivalent(answer, gold)
+    if not is_equivalent(answer, gold):
+        return False
+    try:
+        return not is_echo(answer, gold)
+    except Unreadable:                                                       # equal as words
+        return True
+
+
 def reward(response: str, gold: str, *, require_box: bool = False, grader: str = "oneshot") -> float:
-    """1.0 if the response's answer is the gold answer, else 0.0; safe on any input. grader="paper" is the rule of
-    arXiv 2504.20571 (see paper_equivalent), which demands the box."""
+    """1.0 if the response's answer is the gold answer, else 0.0, on any input. Trainers set require_box, as the paper's
+    reward does. grader="paper" is the paper's own rule, for comparing runs: see paper_equivalent."""
     answer = extract_answer(response, require_box=require_box or grader == "paper")
     return float(answer is not None and grade(answer, gold, grader))
 
 
-def grade(answer: str, gold: str, grader: str) -> bool:
-    """The verdict on an extracted answer, as the workers compute it."""
-    if grader not in ("oneshot", "paper"):
-        raise ValueError(f"grader is 'oneshot' or 'paper', not {grader!r}")
-    if grader == "paper":
-        return paper_equivalent(answer, gold)
-    return is_equivalent(answer, gold) and not is_echo(answer, gold)
+# ---- the paper's rule ----------------------------------------------------------------------------------------
 
-
-def is_echo(answer: str, gold: str) -> bool:
-    """Whether an answer leaves the arithmetic undone, 57+39 for 96: a policy would learn to copy the question."""
-    def undone(node):
-        return node.op == "add" and not symbols(node) or node.op == "mul" and node.args[1].op == "num" and not symbols(node)
-    try:
-        if re.fullmatch(r"[-\d.,/\s]+", clean(str(gold))):
-            node = simplify_equation(parse(clean(answer)))
-            return any(undone(n) and all(isinstance(constant(a), Fraction) for a in n.args) for n in walk(node))
-    except (Unreadable, Undefined):
-        pass
-    return False
+PAPER_UNITS = (r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)(?:es|s)?"
+               r" *(?:\^[0-9]+)?")
 
 
 def paper_equivalent(answer: str, gold: str) -> bool:
-    """The reward rule of the paper's code (FACTS.md A4), re-implemented from its measured behaviour."""
-    return is_equivalent(answer, gold)
+    """The reward rule of arXiv 2504.20571's code, after its measured behaviour (FACTS.md A4): the same string after
+    normalising, or the same number. Unlike ours it drops what follows "\text{ " ("2 \text{ or } 4" is 2), the name before
+    "=", and every percent sign; fractions must be reduced, integers written as integers, and units must be in \text."""
+    def normal(text):
+        text = re.sub(r"\\text\{ .*|\\[!$%]|\\left|\\right|\^\{?\\circ\}?|[$%]|\n", "", text)
+        text = re.sub(r"^\s*\w{1,2}\s*=", "", re.sub(r"\\[dt]frac", r"\\frac", text))
+        text = re.sub(r"\\frac *(?:\{([^{}]*)\}|(\d)) *(?:\{([^{}]*)\}|(\d))", r"\\frac{\1\2}{\3\4}", text)
+        text = re.sub(r"^\s*(-?)(\d+) */ *(\d+)\s*$", r"\1\\frac{\2}{\3}", text)
+        return re.sub(r"\s", "", re.sub(r"\\frac\{-(\d+)\}", r"-\\frac{\1}", text))
+
+    mine, theirs = normal(answer), normal(gold)
+    if mine == theirs:
+        return mine != ""
+    plain = re.sub(r"\.0+$", "", re.sub(PAPER_UNITS, "", normal(re.sub(r"^\s*\\text\{(.*)\}\s*$", r"\1", answer))))
+    integer, fraction = re.compile(r"-?[\d,]+"), re.compile(r"-?\\frac\{\d+\}\{\d+\}")
+    if integer.fullmatch(theirs) or fraction.fullmatch(theirs) and fraction.fullmatch(plain):
+        return plain.replace(",", "") == theirs.replace(",", "")
+    letters = set(re.findall("[a-z]", re.sub(r"\\[a-z]+", "", plain.lower())))
+    if len(letters) > 2 or re.search(r"\^[{(]|\\text|\\approx", plain):
+        return False
+    try:
+        p, g = parse(clean(plain)), parse(clean(theirs))
+        return p == g or all(n.op not in ("list", "or", "rel", "unit") for n in (p, g)) and close_trees(p, g)
+    except (Unreadable, Undefined):
+        return False
 
 
-# ---- many at once, in workers that can be killed -------------------------------------------------------------
+def close_trees(p, g) -> bool:
+    if p.op == g.op == "tuple":
+        return p.args[::2] == g.args[::2] and len(p.args[1]) == len(g.args[1]) and all(map(close_trees, p.args[1], g.args[1]))
+    return same_function(p, g) if symbols(p, g) else close(*values((p, g))[0])
+
+
+# ---- many at once, in processes that can be killed -----------------------------------------------------------
 
 class Rewards(list):
     """list[float], with the counts of responses whose comparison timed out or failed (their reward is 0.0)."""
@@ -417,84 +457,124 @@ class Rewards(list):
 
 
 class Worker:
-    """A child process that grades one pair a line. It dies of SIGALRM when a pair takes too long, of MemoryError
-    above MEMORY bytes, and of end-of-file when its parent is gone; the next pair then gets a new process."""
+    """A child process that grades one pair a line. The child carries its own bomb: SIGALRM ends it when a pair takes too
+    long (also inside one long C call, and when the parent is gone), end-of-file when the parent closes or dies. The next
+    pair then gets a new process. A program of its own, not a fork: safe beside threads and torch."""
 
     def __init__(self):
         self.process = None
 
-    def grade(self, answer, gold, grader, timeout) -> str:
-        """'1' or '0', or what went wrong: 'timeout' or 'error'."""
+    def grade(self, *request) -> str:
+        """Send (answer, gold, grader, timeout): 'right' or 'wrong', or 'timeout', or 'error' and which."""
         if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker"], text=True,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+            self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker"], encoding="utf-8",
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            self.process.stdin.write(json.dumps([answer, gold, grader, timeout]) + "\n")
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             verdict = self.process.stdout.readline().strip()
-        except BrokenPipeError:
+        except BrokenPipeError:                                              # killed since the last pair
             verdict = ""
-        return verdict or ("timeout" if self.process.wait() == -signal.SIGALRM else "error")
+        return verdict or ("timeout" if self.process.wait() == -signal.SIGALRM else "error: the worker died")
 
 
-def work():
-    """The worker's loop. The alarm keeps its default action, which ends the process even inside a long C call."""
+def work() -> None:
+    """The child's loop: JSON lines in, verdicts out."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)             # Ctrl-C is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                             # Ctrl-C is the parent's business
     for line in sys.stdin:
-        answer, gold, grader, timeout = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, timeout)
+        *pair, timeout = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, timeout)                        # SIGALRM's default action: the end
         try:
-            verdict = "1" if grade(answer, gold, grader) else "0"
-        except Exception as error:                           # reported to the parent and counted there
-            verdict = f"error {error!r}"
+            verdict = "right" if grade(*pair) else "wrong"
+        except Exception as error:                                           # told to the parent, which counts it
+            verdict = f"error: {error!r}"
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(verdict, flush=True)
 
 
-MEMORY = 2 ** 30
-WORKERS = [Worker() for _ in range(2)]
+WORKERS, POOL = [Worker(), Worker()], threading.Lock()
 VERDICTS = {}                    # (answer, gold, grader) -> verdict: in 1-shot training few distinct answers occur
-POOL = threading.Lock()
+PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?(?:/\d{1,18})?|-?\\frac\{\d{1,18}\}\{\d{1,18}\}")
 
 
 def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False, grader: str = "oneshot") -> Rewards:
-    """reward() of many responses: list of float in their order, with .timeouts and .errors. Pairs of plain numbers are
-    compared here, all others once each in worker processes, at most `timeout` seconds a pair."""
+    """reward() of many responses, in their order, with .timeouts and .errors. Plain numbers are compared here, every other
+    distinct pair once in a worker process, for at most `timeout` seconds. From any thread, on any rank."""
+    if grader not in ("oneshot", "paper") or timeout <= 0:
+        raise ValueError(f"grader is 'oneshot' or 'paper' and timeout is positive, not {grader!r} and {timeout}")
     answers = [extract_answer(r, require_box=require_box or grader == "paper") for r in responses]
     keys = [(answer, str(gold), grader) for answer, gold in zip(answers, golds, strict=True)]
     with POOL:
         if len(VERDICTS) > 100_000:
             VERDICTS.clear()
         queue = []
-        for key in {key: None for key in keys if key[0] is not None and key not in VERDICTS}:
-            if PLAIN.fullmatch(key[0]) and PLAIN.fullmatch(key[1]):
-                VERDICTS[key] = "1" if grade(*key) else "0"
-            else:
+        for key in dict.fromkeys(keys):
+            if key[0] is None:
+                VERDICTS[key] = "wrong"
+            elif key not in VERDICTS and PLAIN.fullmatch(key[0]) and PLAIN.fullmatch(key[1]):
+                VERDICTS[key] = "right" if grade(*key) else "wrong"
+            elif key not in VERDICTS:
                 queue.append(key)
-
-        def drain(worker):
-            while queue:
-                try:
-                    key = queue.pop()
-                except IndexError:
-                    return
-                VERDICTS[key] = worker.grade(*key, timeout)
-        threads = [threading.Thread(target=drain, args=(w,)) for w in WORKERS[:len(queue)]]
+        threads = [threading.Thread(target=drain, args=(worker, queue, timeout)) for worker in WORKERS[:len(queue)]]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        verdicts = [VERDICTS[key] if key[0] is not None else "0" for key in keys]
-    result = Rewards(float(verdict == "1") for verdict in verdicts)
-    result.timeouts = verdicts.count("timeout")
-    result.errors = sum(verdict.startswith("error") for verdict in verdicts)
+        verdicts = [VERDICTS[key] for key in keys]
+    result = Rewards(float(verdict == "right") for verdict in verdicts)
+    result.timeouts, result.errors = verdicts.count("timeout"), sum(v.startswith("error") for v in verdicts)
     return result
 
 
-PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?|-?\d{1,18}/\d{1,18}")
+def drain(worker, queue, timeout) -> None:
+    """Grade from the shared queue until it is empty (list.pop is atomic)."""
+    while True:
+        try:
+            key = queue.pop()
+        except IndexError:
+            return
+        VERDICTS[key] = worker.grade(*key, timeout)
+
+
+# ---- command line --------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Config:
+    """Grade one response, or a file of them."""
+    response: str | None = None        # a model's response
+    gold: str | None = None            # the gold answer
+    file: str | None = None            # or: JSON lines with the fields "response" and "gold"
+    require_box: bool = False          # no box is no answer
+    grader: str = "oneshot"            # or "paper": the rule of the paper's code
+
+
+def main() -> int:
+    import tyro                        # not at the top: the workers start faster without it
+
+    config = tyro.cli(Config)
+    pairs = []
+    try:
+        if config.grader not in ("oneshot", "paper"):
+            raise ValueError("--grader is oneshot or paper")
+        if (config.file is None) == (config.response is None or config.gold is None):
+            raise ValueError("give --response and --gold, or --file")
+        for k, line in enumerate(open(config.file, encoding="utf-8") if config.file else [], 1):
+            try:
+                row = json.loads(line)
+                pairs.append((row["response"], str(row["gold"])))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{config.file}, line {k}: needs the fields response and gold ({error!r})") from error
+    except (OSError, ValueError) as error:
+        print(f"verify.py: {error}", file=sys.stderr)
+        return 2
+    for response, gold in pairs or [(config.response, config.gold)]:
+        answer = extract_answer(response, require_box=config.require_box or config.grader == "paper")
+        right = reward(response, gold, require_box=config.require_box, grader=config.grader)
+        how = "no answer found" if answer is None else explain(answer, gold)[1]
+        print(f"{right:.0f}  answer {answer!r}, gold {gold!r}: {'equal' if right else 'not equal'}; {how}")
+    return 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--worker"]:
-        work()
+    sys.exit(work() if sys.argv[1:] == ["--worker"] else main())

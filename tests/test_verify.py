@@ -1190,3 +1190,108 @@ def test_the_tables_hold_at_least_600_rows_and_as_many_kinds_of_near_miss():
     table = list(rows())
     assert len(table) >= 600
     assert all(any(not r.values[2] for r in rows([name])) for name in TABLES)
+
+
+# ---- extraction ----------------------------------------------------------------------------------------------
+
+EXTRACTED = [
+    (r"so \boxed{5}", "5"), (r"\boxed{3} then \boxed{5}", "5"), (r"\fbox{5}", "5"), (r"\boxed 5", "5"),
+    (r"\boxed 12.5 m", "12.5"), (r"\boxed {x}", "x"), (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"), (r"$\boxed{5}$.", "5"),
+    (r"\boxed{\left\{1, 2\right.}", r"\left\{1, 2\right."), (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{ 5 }", "5"),
+    (r"\boxed{a\}b}", r"a\}b"), (r"\boxed{\boxed{5}}", "5"), (r"\boxed{x = \fbox{3}}", "3"), ("\\boxed{\n5\n}", "5"),
+    (r"\boxed\pi", r"\pi"), (r"\boxed-3", "-3"), (r"\[ \boxed{\text{(C)}} \]", r"\text{(C)}"),
+    (r"<think>\boxed{3}</think> \boxed{5}", "5"), (r"<think>\boxed{3}</think> no box", None),
+    (r"\boxed{5}</think>The answer is 6.", "6"), (r"\boxed{}", None), (r"\boxed{  }", None), (r"\boxed{5", None),
+    (r"\boxed{5} and \boxed{7", None), (r"\boxed", None), ("", None), ("\n", None), (r"\boxed{5} or \boxed{7}", "5 or 7"),
+    (r"$\boxed{5}$ or $\boxed{7}$", "5 or 7"), (r"\boxed{5}, \boxed{7}", "5 or 7"), (r"\boxed{5} \text{ or } \boxed{7}", "5 or 7"),
+    (r"\boxed{5}. Check: \boxed{7}", "7"), ("\\boxed{5}\n\n\\boxed{7}", "7"),
+    ("The answer is 5.", "5"), ("Therefore, the answer is $5$.", "$5$"), ("The final answer is: 12.8", "12.8"),
+    ("Answer: 42", "42"), ("So the answer is\n5", "5"), ("**The answer is 5.**", "5"), ("The answer is 3. The answer is 5.", "5"),
+    ("12.8", "12.8"), (r"\frac{1}{2}", r"\frac{1}{2}"), (" 5\n", "5"),
+    ("The answer is 5. Wait, that is wrong.", None), ("The answer is 5, but I am not sure.", None),
+    ("The answer is probably 5?", None), ("I think the answer is somewhere near 5!?", None),
+    ("The answer is not 5 \\ne 6 ???", None), ("We get 5", None), ("First, 3+4=7, so we add 2 and get 9, which is odd.", None),
+    ("What is 57+39?", None), ("The answer is 5 because 2+3=5.", None),
+]
+
+
+@pytest.mark.parametrize("response, answer", EXTRACTED)
+def test_the_answer_is_the_last_box_or_else_a_final_sentence(response, answer):
+    assert extract_answer(response) == answer
+
+
+@pytest.mark.parametrize("response", [r for r, _ in EXTRACTED if "box" not in r])
+def test_no_box_is_no_answer_when_the_trainer_requires_it(response):
+    assert extract_answer(response, require_box=True) is None
+    assert reward(response, "5", require_box=True) == 0.0
+
+
+@pytest.mark.parametrize("response, gold, value", [
+    (r"\boxed{96}", "96", 1.0), (r"\boxed{57+39}", "96", 0.0), (r"\boxed{57+39=96}", "96", 1.0), (r"\boxed{100-4}", "96", 0.0),
+    (r"\boxed{12\cdot 8}", "96", 0.0), (r"\boxed{12(8)}", "96", 0.0), (r"\boxed{57+39=?}", "96", 0.0), ("57+39", "96", 0.0),
+    (r"\boxed{1\frac13}", r"\frac{4}{3}", 1.0), (r"\boxed{1+\frac13}", r"\frac{4}{3}", 0.0), (r"\boxed{\frac{8}{6}}", r"\frac{4}{3}", 1.0),
+    (r"\boxed{9.6\times 10^1}", "96", 1.0), (r"\boxed{1+\sqrt2}", r"\sqrt2+1", 1.0), (r"\boxed{2^6 \cdot 3}", r"2^6 * 3", 1.0),
+    (r"\boxed{1+2004!}", "1 + 2004!", 1.0), (r"\boxed{5} or \boxed{7}", "7", 0.0), (r"\boxed{5} or \boxed{7}", "5, 7", 1.0),
+    (r"\boxed{7}, \boxed{8}, \boxed{9}", "9", 0.0), (r"\boxed{\text{yes}}", "yes", 1.0), (r"\boxed{7 \text{ or something else}}", "7", 0.0),
+    ("The answer is 7 or something else", "7", 0.0), ("The answer is not 7", "7", 0.0), ("The answer is \\neq 7", "7", 0.0)])
+def test_echoes_hedges_and_guess_lists_are_not_paid(response, gold, value):
+    assert reward(response, gold) == value
+
+
+# ---- the paper's rule ----------------------------------------------------------------------------------------
+
+PAPER = {
+    "12.8": (r"12.8|12.80|\frac{64}{5}|64/5|12.8\text{ mph}|12.8 \text{ miles per hour}|V = 12.8|12{.}8|$12.8$|12.8\%"
+             r"|12 \frac{4}{5}", r"12.7|13|8\sqrt[3]{4}|12.8 mph|12.8 miles per hour|\approx 12.8|12.8\,\text{mph}|12.8000001"),
+    r"\frac{4}{3}": (r"4/3|\dfrac43|1\frac13|m=\frac{4}{3}|m = 4/3", r"1.333|8/6|\frac{8}{6}|m=0 \text{ or } m=\frac{4}{3}"),
+    "24": (r"24|24.0|24\text{ divisors}", r"2\cdot 12|4!|25"),
+    r"-\frac{2023}{2024}": (r"\frac{-2023}{2024}|-\frac{2023}{2024}", r"\frac{2023}{2024}"),
+    "2": (r"2 \text{ or } 4", "4"),
+}
+
+
+@pytest.mark.parametrize("answer, gold, value", [(answer, gold, float(right)) for gold, both in PAPER.items()
+                                                 for right, answers in zip((True, False), both) for answer in answers.split("|")])
+def test_the_paper_grader_gives_the_measured_rewards(answer, gold, value):
+    assert reward(f"so \\boxed{{{answer}}}", gold, grader="paper") == value
+
+
+@pytest.mark.parametrize("response", ["12.8", "The answer is 12.8.", r"\boxed{12.8"])
+def test_the_paper_grader_demands_a_closed_box(response):
+    assert reward(response, "12.8", grader="paper") == 0.0
+
+
+# ---- hostile answers -----------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "9^{9^{9^{9}}}", "10^{10^{9}}", "10^{10^{10^{10}}}", "2^{2^{2^{2^{2^{2}}}}}", "9" + "^9" * 400, "9^{" * 500 + "9" + "}" * 500,
+    "1e999999999", "1e9999", "1e-9999", "10^{-1000000000}", "(10^{9})!", "((((9!)!)!)!)!", "9!!!!!!!!!!!!!", "1000000!", "2500!^{2500!}",
+    "2500!" * 100, "+".join(["1/2499!"] * 220), r"\binom{10^9}{10^8}", r"\binom{2500}{1250}^{2500}", "9" * 100_000, "x" * 100_000,
+    "9" * 1999, "-" * 1999, "1+" * 999 + "1", "1-" * 999 + "1", "1/" * 999 + "1", "x^" * 999 + "x", "(" * 1000 + ")" * 1000, "(" * 1999,
+    ")" * 1999, "{" * 1999, "}" * 1999, "[" * 1999, "|" * 1999, r"\{" * 900, "((((((((((" * 100 + "7" + "))))))))))" * 100,
+    r"\sqrt{" * 500 + "7" + "}" * 500, r"\frac{1}{" * 300 + "7" + "}" * 300, r"\sin " * 400 + "7", r"\sqrt" * 400 + "7", "!" * 1999,
+    r"\left(" * 300, r"\begin{pmatrix}" * 100, r"\begin{pmatrix}" + "&".join("1" * 500) + r"\end{pmatrix}",
+    r"\begin{pmatrix}" + r"\\".join(["&".join(["1"] * 200)] * 200) + r"\end{pmatrix}", "1," * 999 + "1", r"\{" + "x," * 900 + r"x\}",
+    "(1,2)," * 300 + "(1,2)", "+".join(rf"\sqrt{{{k}}}" for k in range(200)), "+".join(f"x_{{{k}}}^{{99}}" for k in range(150)),
+    "(x+1)^{9999}", "(x+y+z+w)^{2000}", "x^{10^9}-1", r"\prod_{k=1}^{10^9} k", r"\sum_{k=1}^{100000000} k", r"\int_0^\infty e^{x^x} dx",
+    r"\int \sin(\sin(\sin x)) dx", r"\lim_{n\to\infty} n", r"e^{e^{e^{e^{e}}}}", r"\exp(\exp(\exp(\exp(9))))", r"\sin(10^{10^{6}})",
+    r"\tan\frac{\pi}{2}", r"\ln 0", r"\log_1 5", r"\log_0 5", "0^{-1}", r"\frac{1}{0}", r"\frac{0}{0}", r"\infty-\infty", r"0\cdot\infty",
+    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)", "__import__('os').system('id')",
+    "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)", "().__class__.__bases__", r"\input{/etc/passwd}",
+    r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007", "7\u200f", "\u202e7", "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300,
+    "7" + "̈" * 500, "\\", "\\\\", "{", "}", "$", "^", "_", "7^", "7_", "_7", "^7", "7^^7", r"\frac", r"\sqrt", r"\sqrt[", r"\frac{7}",
+    r"\boxed{7", r"\text{", r"\text{7", "%", "&", "#", "~", r"\ ", "''''", "'" * 1999, r"0.\overline{}", "0..7", "7..8", ".", ",", ", ,", ";;;",
+    "or", "and", "7 or", "or 7", "=", "==7==", "<7", "7 < 7", "7 = 8", "x=x=x=x", "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup",
+    r"\in 7", r"\pm" * 500 + "7", "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7", "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500,
+    "7_7_7_7", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900, "nan", "inf", "-inf", "None", "True", "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
+]
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_answer_is_wrong_in_no_time_and_without_growth(answer):
+    start = time.perf_counter()
+    assert not is_equivalent(answer, "7") and not is_equivalent("7", answer)
+    assert not is_equivalent(answer, r"\sqrt{7}+x") and not is_equivalent(answer, r"\{1, 2\} \cup (3,4)")
+    assert reward(answer, "7") == reward(f"\\boxed{{{answer}", "7") == 0.0
+    is_equivalent(answer, answer + " ")
+    assert time.perf_counter() - start < 2

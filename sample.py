@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+import tyro
 from torch import Tensor
 from tqdm import tqdm
 
+import data
 import model
 from kernels import sample_tokens
 from model import Decoder, PackedAttention
@@ -118,7 +120,7 @@ def restrict(logits: Tensor, top_p: float, top_k: int) -> Tensor:
     return logits
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tokens: int, temperature: float = 1.0,
              stop_ids: list[int], seed: int = 0, step: int = 0, first_sequence: int = 0, max_rows: int = 1024,
              top_p: float = 1.0, top_k: int = 0, progress: bool = False) -> Rollouts:
@@ -127,7 +129,7 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
     Response j to prompt i is sequence s = first_sequence + i * n + j, and its token at position t is a function of
     (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises ValueError for settings that
     cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
-    check(decoder, prompts, n, max_new_tokens, temperature, stop_ids)
+    check(decoder, prompts, n, max_new_tokens, temperature, stop_ids, top_p, top_k)
     device = next(decoder.parameters()).device
     total = len(prompts) * n
     rollouts = Rollouts([], [], [], [s // n for s in range(total)])
@@ -180,7 +182,8 @@ def decode(decoder: Decoder, prompts: list[Tensor], sequences: Tensor, max_new_t
     return tokens.cpu(), logprobs.cpu(), lengths.tolist(), finished.tolist()
 
 
-def check(decoder: Decoder, prompts, n: int, max_new_tokens: int, temperature: float, stop_ids: list[int]) -> None:
+def check(decoder: Decoder, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
+          stop_ids: list[int], top_p: float, top_k: int) -> None:
     """Raise ValueError for what `generate` cannot do, before any work."""
     if not prompts or min(len(prompt) for prompt in prompts) == 0:
         raise ValueError("a prompt is empty: give at least one token")
@@ -188,9 +191,54 @@ def check(decoder: Decoder, prompts, n: int, max_new_tokens: int, temperature: f
         raise ValueError(f"n and max_new_tokens must be at least 1, got {n} and {max_new_tokens}")
     if temperature < 0:
         raise ValueError(f"temperature must be 0 (greedy) or more, got {temperature}")
+    if not 0 < top_p <= 1 or top_k < 0:
+        raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
     longest, room = max(len(prompt) for prompt in prompts), decoder.config.max_position_embeddings
     if longest + max_new_tokens > room:
         raise ValueError(f"a prompt of {longest} tokens and max_new_tokens {max_new_tokens} do not fit into the "
                          f"model's {room} positions; lower max_new_tokens")
     if bad := [i for i in stop_ids if not 0 <= i < decoder.config.vocab_size]:
         raise ValueError(f"stop id {bad[0]} is outside the model's vocabulary of {decoder.config.vocab_size}")
+
+
+# ---------------------------------------------------------------- command line
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sample from any checkpoint."""
+    model: str                                  # Hugging Face folder or hub id
+    prompt: str                                 # the text, or with --chat the question
+    chat: bool = False                          # put the prompt into the tokenizer's chat template
+    n: int = 1                                  # responses
+    max_new_tokens: int = 512
+    temperature: float = 0.6                    # 0: greedy
+    top_p: float = 1.0                          # 1: off
+    top_k: int = 0                              # 0: off
+    stop_tokens: tuple[str, ...] = ()           # end of a response; empty: the tokenizer's end-of-text token
+    seed: int = 0
+
+
+def main(config: Config) -> None:
+    """Print each response, its length, whether it stopped by itself, and tokens per second."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        decoder = model.load(config.model, torch.bfloat16 if device == "cuda" else torch.float32, device)
+        tokenizer = model.load_tokenizer(config.model)
+        text = data.render(tokenizer, config.prompt, "chat" if config.chat else "plain")
+        clock = time.perf_counter()
+        rollouts = generate(decoder, [data.encode(tokenizer, text)], n=config.n, max_new_tokens=config.max_new_tokens,
+                            temperature=config.temperature, seed=config.seed, top_p=config.top_p, top_k=config.top_k,
+                            stop_ids=data.stop_ids(tokenizer, config.stop_tokens or (tokenizer.eos_token,)),
+                            progress=True)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"sample.py: {error}")
+    seconds, count = time.perf_counter() - clock, sum(map(len, rollouts.tokens))
+    for i, (tokens, finished) in enumerate(zip(rollouts.tokens, rollouts.finished, strict=True)):
+        end = "stopped by itself" if finished else "cut off"
+        print(f"--- {i + 1} of {config.n}: {len(tokens)} tokens, {end}\n{tokenizer.decode(tokens, skip_special_tokens=True)}")
+    print(f"--- {count} tokens in {seconds:.2f} s: {count / seconds:.0f} tokens/s on {device}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

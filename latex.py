@@ -103,7 +103,8 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"(\d)([½⅓⅔¼¾])", r"\1 \2"), (r"√\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"),
     (r"(?<=\d)\s*\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$", " "), (r"(?<!\\)\\[()\[\]]", " "),
     (r"\\[lr]brace(?![a-z])", lambda m: "\\{" if m[0][1] == "l" else "\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
-    (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""))]
+    (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""), (r"\bpercent\b", "%"),
+    (r"\\backslash(?![a-z])|-(?=\s*\\\{)", r"\\setminus "), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 
 
 def clean(text: str) -> str:
@@ -120,7 +121,9 @@ def clean(text: str) -> str:
     text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = re.sub(r"(\d)\{[.,]\}(\d)", r"\1.\2", text)                       # 12{.}8 and 12{,}8 are decimals
     text = TEXT.sub(untext, STYLE.sub(" ", text))
-    return re.sub(r"(?:[.,;:\s]|\\\\|\\$)+$", "", re.sub(r"\s+", " ", text)).strip()
+    text = re.sub(r"(?:[.,;:\s]|\\\\|\\$)+$", "", re.sub(r"\s+", " ", text)).strip()
+    braced = text.startswith("{") and closing_brace(text, 0) == len(text) - 1 and not re.search(r"\\over|\\choose", text)
+    return clean(text[1:-1]) if braced else text
 
 
 def untext(match) -> str:
@@ -157,7 +160,7 @@ BASED = r"\(?\s*(\d[\dA-F]*)\s*\)?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d+))"
 RECURRING = r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d*)\.(\d+)\s*\\(?:l|c)?dots"
 NUMBER = r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
 GROUPED = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?"
-UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s*)?(?:\\unit\{(\w)\}|(\\AA|[A-Za-z]+))\.?"
+UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s*)?(?:\\unit\{(\w)\}|(\\(?:AA|dollar|pounds|euro)|[A-Za-z]+))\.?"
         r"(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
 DEGREE = r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)(?:\s*(?:\\unit\{[CFK]\}|[CF](?![A-Za-z])))?|\\degree"
 MATRIX = r"\\begin\s*\{([pbv]|small|)(?:matrix|array)\}(?:\s*\{[clr|\s]*\})?"
@@ -359,6 +362,9 @@ class Parser:
         items = [] if left == "{" and self.next(closing) else self.items()
         if left == "{" and self.take(r"\||:|\\mid"):                                   # \{x \mid x > 2\}
             items = [self.item()]
+            self.expect(closing)
+            self.brackets, (self.bars, self.trig) = self.brackets - 1, saved
+            return items[0]
         right = {"\\rangle": ")", "\\rbrack": "]"}.get(closer := self.expect(closing), closer)
         self.brackets -= 1
         self.bars, self.trig = saved
@@ -411,6 +417,8 @@ class Parser:
             return Node("tuple", ("(", (negative(infinity), infinity), ")")) if letter == "R" else Node("sym", ("set " + letter,))
         if command and name in ("emptyset", "varnothing"):
             return Node("set", ())
+        if not command and is_word(name) and not self.s[:match.start(2)][-1:].isalpha():
+            raise Unreadable(f"the word {name!r}")
         known = name if command else next((name[:k] for k in range(len(name), 1, -1) if name[:k] in KNOWN), name[0])
         self.i = match.start(2) + len(known)
         if known == "sqrt":
@@ -422,7 +430,7 @@ class Parser:
         if command and known not in SYMBOLS:
             raise Unreadable(f"unknown command \\{known}")
         subscript = self.take(r"_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?[A-Za-z]+|\d))")
-        return Node("sym", (known + ("_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2]) if subscript else ""),))
+        return Node("sym", (known + ("_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "") if subscript else ""),))
 
     def root(self):
         degree = num(2)
@@ -437,7 +445,10 @@ class Parser:
         power = self.script() if self.take(r"\^") else None
         outer, self.trig = self.trig, name in TRIG
         if name in ("min", "max", "gcd", "lcm"):
-            arguments = self.atom().args[1]
+            arguments = self.atom()
+            if arguments.op != "tuple":
+                raise Unreadable(f"{name} of one number")
+            arguments = arguments.args[1]
         elif self.next(r"[({\[|]"):
             arguments = (self.atom(),)
         else:
@@ -453,6 +464,12 @@ class Parser:
 
 
 KNOWN = {*FUNCTIONS, *CONSTANTS, "sqrt"}
+
+
+def is_word(letters: str) -> bool:
+    """Whether bare letters are prose rather than a product: `not 0` is no 0. Products are short, sorted (abcd) or capitals."""
+    return letters.lower() in ("not", "no", "any", "all", "the", "yes", "non", "but") or (
+        len(letters) > 3 and letters[1:].islower() and list(letters) != sorted(letters) and not any(k in letters for k in KNOWN))
 
 
 def repeating(decimals: str) -> tuple[str, str]:
@@ -495,7 +512,7 @@ class Evaluator:
         if op == "sym":
             return at[args[0]]
         if op == "const":
-            return {"pi": +mpmath.pi, "e": +mpmath.e, "i": mpmath.j, "inf": mpmath.inf}[args[0]]
+            return self.checked({"pi": +mpmath.pi, "e": +mpmath.e, "i": mpmath.j, "inf": mpmath.inf}[args[0]])
         if op not in ("add", "mul", "neg", "percent", "pow", "call"):
             raise Unreadable(f"not a number: {op}")
         values = [self(arg, at) for arg in args if type(arg) is Node]

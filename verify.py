@@ -37,7 +37,7 @@ def values(nodes, at=()) -> tuple[list, bool]:
     with LOCK:
         evaluator = Evaluator(PRECISION)
         result = [evaluator(node, dict(at)) for node in nodes]
-        if evaluator.magnitude > PRECISION // 2:
+        if evaluator.magnitude > 32:
             evaluator = Evaluator(PRECISION + evaluator.magnitude)
             result = [evaluator(node, dict(at)) for node in nodes]
         return result, evaluator.complex
@@ -50,7 +50,7 @@ def close(a, b) -> bool:
     a, b = (mpmath.mpmathify(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
     if mpmath.isinf(a) or mpmath.isinf(b):
         return a == b
-    return abs(a - b) <= mpmath.ldexp(min(1, max(abs(a), abs(b))), -150) + mpmath.ldexp(1, -250)
+    return abs(a - b) <= mpmath.ldexp(min(1, max(abs(a), abs(b))), -150) + mpmath.ldexp(1, -340)
 
 
 def walk(node):
@@ -112,8 +112,10 @@ def proportional(f, g, positive=False) -> bool:
             if not close(a, b):
                 return False
             continue
-        ratios.append(a / b if isinstance(a, Fraction) == isinstance(b, Fraction) else mpmath.mpmathify(a) / mpmath.mpmathify(b))
-        if not close(ratios[0], ratios[-1]) or positive and (mpmath.im(ratios[-1]) or ratios[-1] < 0):
+        if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+            return False
+        ratios.append(mpmath.mpmathify(a) / mpmath.mpmathify(b))
+        if not close(ratios[-1] / ratios[0], Fraction(1)) or positive and (mpmath.im(ratios[0]) or ratios[0] < 0):
             return False
     return len(ratios) >= 3
 
@@ -148,6 +150,7 @@ def equal(p, g) -> bool:
     """Whether two trees are the same answer: the same region, or the same solutions in any order."""
     if p == g:
         return True
+    p, g = as_point(p, g), as_point(g, p)
     if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
         mine, theirs = region(p), region(g)
         if mine and theirs:
@@ -206,6 +209,16 @@ def equal_one(p, g) -> bool:
         return p.op == g.op and p.args[::2] == g.args[::2] and len(p.args[1]) == len(g.args[1]) and all(
             map(equal, p.args[1], g.args[1]))
     return same_scalar(p, g)
+
+
+def as_point(node, other):
+    """x = 2, y = 3 as the point (2, 3) where the other side is a point; else the tree itself."""
+    if other.op == "tuple" and node.op == "list" and all(n.op == "rel" and n.args[0] == ("=",) and is_name(n.args[1][0])
+                                                         for n in node.args):
+        names = [n.args[1][0] for n in node.args]
+        if all(name.op == "sym" for name in names) and names == sorted(set(names)):
+            return Node("tuple", ("(", tuple(n.args[1][1] for n in node.args), ")"))
+    return node
 
 
 def as_rows(node):
@@ -330,6 +343,10 @@ def prose(text: str) -> str:
     return re.sub(r"[\s.']+", "", text).lower() if words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text) else ""
 
 
+CHOICE = re.compile(r"\(([A-E])\) *([^-+*/^=A-E]*)")
+DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}|\d\d?-\d\d?-\d{4}")
+
+
 def explain(prediction: str, gold: str) -> tuple[bool, str]:
     """(equal?, how both were read)."""
     try:
@@ -338,6 +355,8 @@ def explain(prediction: str, gold: str) -> tuple[bool, str]:
             return p != "", f"the same text {p!r}"
         if prose(p) and prose(g) and (prose(p) == prose(g) or not re.search(r"\d", p + g)):
             return prose(p) == prose(g), f"the words {p!r} and {g!r}"
+        if DATE.fullmatch(p) or DATE.fullmatch(g):
+            return False, "dates are compared as text"
         p, g = parse(p), parse(g)
         return equal(p, g), f"{latex.render(p)} and {latex.render(g)}"
     except (Unreadable, Undefined) as reason:

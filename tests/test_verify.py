@@ -261,6 +261,8 @@ TABLES["scientific notation"] = r"""
 TABLES["percent"] = r"""
 50\%  ==  50%
 50 \%  ==  50\%
+50 percent  ==  50\%
+50 \text{ percent}  ==  50
 50 percent  !=  51
 62.5\%  ==  62.5%
 62.5  ==  62.5%
@@ -610,6 +612,11 @@ TABLES["tuples and points"] = r"""
 (45^\circ, 60^\circ)  ==  (45,60)
 \bigl(1,2\bigr)  ==  (1,2)
 (1;2)  ==  (1,2)
+x = 1, y = 2  ==  (1,2)
+x=1 \text{ and } y=2  ==  (1,2)
+y = 2, x = 1  !=  (2,1)
+x = 2, y = 1  !=  (1,2)
+x = 1, x = 2  !=  (1,2)
 (1,2)  !=  (2,1)
 (1,2)  !=  [1,2]
 (1,2)  !=  \{1,2\}
@@ -1034,6 +1041,10 @@ even or odd  !=  even
 4:40 a.m.  !=  4:44 a.m.
 4:40 a.m.  !=  4:40
 July 4  !=  July 5
+2020-01-05  ==  2020-01-05
+2020-01-05  !=  2020-05-01
+2020-01-05  !=  2014
+1/2/2020  !=  2/1/2020
 CBA  !=  ABC
 \text{(A) or (C)}  !=  \text{(C)}
 A, C  !=  C
@@ -1053,6 +1064,8 @@ TABLES["units"] = r"""
 \$5.00  ==  5
 5 \text{ dollars}  ==  \$5
 \$18.90  ==  18.9
+18.90\$  ==  \$18.90
+{18 \text{ cm}}  ==  18
 $18.90  ==  \$18.90
 5.4 \text{ cents}  ==  5.4
 5.4 cents  ==  5.4 \text{ cents}
@@ -1134,11 +1147,15 @@ TABLES["hedges, doubts and guesses"] = r"""
 \text{maybe } 7  !=  7
 probably 7  !=  7
 not 7  !=  7
+not 0  !=  0
+no 0  !=  0
 \neq 7  !=  7
 \ne 7  !=  7
 x \neq 7  !=  7
 \text{not } 7  !=  7
 \lnot 7  !=  7
+not 0  !=  0
+no 0  !=  0
 about 7  !=  8
 7, 8, 9, 10  !=  7
 1,2,3,4,5,6,7  !=  7

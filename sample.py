@@ -131,7 +131,9 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
     cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
     check(decoder, prompts, n, max_new_tokens, temperature, stop_ids, top_p, top_k)
     device = next(decoder.parameters()).device
-    total = len(prompts) * n
+    total, threads = len(prompts) * n, torch.get_num_threads()
+    if device.type == "cpu" and decoder.config.hidden_size <= 512:
+        torch.set_num_threads(1)      # a decoding step of so small a model is shorter than waking a second thread
     rollouts = Rollouts([], [], [], [s // n for s in range(total)])
     bar = tqdm(total=total, desc="sample", unit="response", leave=False, disable=not progress)
     for first in range(0, total, max_rows):
@@ -144,6 +146,7 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
         rollouts.logprobs += [row[:length] for row, length in zip(logprobs, lengths)]
         rollouts.finished += finished
     bar.close()
+    torch.set_num_threads(threads)
     return rollouts
 
 

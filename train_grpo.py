@@ -17,11 +17,14 @@ Departures from the released code: (5) divides by one global token count, where 
 """
 
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # read when torch loads: CPU threads that wait sleep. Spinning
+                                                      # ones slow the small steps down tenfold on a busy machine.
 import torch
 import torch.distributed as dist
 import tyro
@@ -320,7 +323,7 @@ def check(config: Config, world: World) -> None:
         raise ValueError("--steps, --rows, --eval-every and --updates-per-rollout must be at least 1")
     if config.dtype not in ("float32", "bfloat16"):
         raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
-    if config.name and Path("runs", config.name).exists():
+    if config.name and not config.resume and Path("runs", config.name).exists():
         raise ValueError(f"runs/{config.name} exists: choose another --name, or go on with --resume runs/{config.name}")
 
 

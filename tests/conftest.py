@@ -70,7 +70,7 @@ def world() -> policy.World:
 def run_script(*arguments: str, processes: int = 0, cwd: Path, timeout: float = 240, **env) -> subprocess.CompletedProcess:
     """Run one of our scripts as a user would, plainly or under torchrun with `processes`, in the folder `cwd`."""
     script, *options = arguments
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(torchrun if processes else []), str(ROOT / script), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout,
                           env=os.environ | {"OMP_NUM_THREADS": "1"} | env)

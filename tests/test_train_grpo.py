@@ -1,0 +1,337 @@
+"""train_grpo.py: the equations against hand numbers and float64, and the ten contracts on real (tiny) runs."""
+
+import json
+import math
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from conftest import FAMILIES, oracle, run_script
+
+import data
+import model
+import policy
+import train_grpo
+import verify
+
+COEFFICIENTS = dict(policy_coef=1.0, clip=0.2, kl_coef=0.001, entropy_coef=0.001)
+
+# ---------------------------------------------------------------- equation (1)
+
+
+@pytest.mark.parametrize("right, advantage_right, advantage_wrong", [
+    (1, 2.474867, -0.353552), (2, 1.620182, -0.540061), (3, 1.207612, -0.724567), (4, 0.935413, -0.935413),
+    (5, 0.724567, -1.207612), (6, 0.540061, -1.620182), (7, 0.353552, -2.474867)])
+def test_advantages_of_a_group_of_8_with_k_right(right, advantage_right, advantage_wrong):
+    """Three of eight right: mean 3/8, sum of squares 3 (5/8)^2 + 5 (3/8)^2 = 15/8, std = sqrt(15/56) = 0.517549."""
+    got = train_grpo.group_advantages(torch.tensor([1.0] * right + [0.0] * (8 - right)), 8)
+    expected = torch.tensor([advantage_right] * right + [advantage_wrong] * (8 - right))
+    torch.testing.assert_close(got, expected, atol=2e-6, rtol=0)
+
+
+def test_groups_are_by_index_so_equal_problems_are_not_pooled():
+    rewards = torch.tensor([1.0, 0.0, 1.0, 1.0])          # two groups of 2: the second has no variance
+    got = train_grpo.group_advantages(rewards, 2)
+    s = math.sqrt(0.5)                                     # ddof = 1: (0.5^2 + 0.5^2) / 1
+    torch.testing.assert_close(got, torch.tensor([0.5 / (s + 1e-6), -0.5 / (s + 1e-6), 0.0, 0.0]))
+    assert rewards.tolist() == [1, 0, 1, 1]                # and rewards stay rewards (contract 5)
+
+
+@pytest.mark.parametrize("group_size", [1, 3])
+def test_a_group_size_that_cannot_be_is_an_error(group_size):
+    with pytest.raises(ValueError, match="group_size must be at least 2 and divide"):
+        train_grpo.group_advantages(torch.ones(8), group_size)
+
+
+# ---------------------------------------------------------------- equations (2) to (5)
+
+
+def random_tokens(M=200, spread=0.5):
+    """logprob, old, reference, entropy, advantage [M] in float64, with ratios on both sides of the clip."""
+    g = torch.Generator().manual_seed(0)
+    logprob = -torch.rand(M, generator=g, dtype=torch.float64) * 3
+    old, reference = (logprob + spread * torch.randn(M, generator=g, dtype=torch.float64) for _ in range(2))
+    entropy = torch.rand(M, generator=g, dtype=torch.float64)
+    return logprob, old, reference, entropy, torch.randn(M, generator=g, dtype=torch.float64)
+
+
+def test_loss_and_gradient_equal_an_independent_float64_loop_with_the_clip_active():
+    logprob, old, reference, entropy, advantage = random_tokens()
+    logprob.requires_grad_(), entropy.requires_grad_()
+    c = dict(policy_coef=0.7, clip=0.2, kl_coef=0.05, entropy_coef=0.03)
+    loss, sums = train_grpo.grpo_loss(logprob, old, reference, entropy, advantage, 321, **c)
+    loss.backward()
+    total, clipped, d_logprob = 0.0, 0, []
+    for x, o, f, h, a in zip(*(t.tolist() for t in (logprob, old, reference, entropy, advantage)), strict=True):
+        ratio = math.exp(x - o)
+        low, high = -a * ratio, -a * min(max(ratio, 0.8), 1.2)
+        acting = low < high                                # the clip binds: no gradient from the policy term
+        clipped += acting
+        total += 0.7 * max(low, high) + 0.05 * (math.exp(f - x) - (f - x) - 1) - 0.03 * h
+        d_logprob.append((0.0 if acting else -0.7 * a * ratio) + 0.05 * (1 - math.exp(f - x)))
+    assert 10 < clipped < 190
+    assert loss.item() == pytest.approx(total / 321, rel=1e-12)
+    assert sums["clip_fraction"].item() == clipped
+    torch.testing.assert_close(logprob.grad, torch.tensor(d_logprob, dtype=torch.float64) / 321)
+    torch.testing.assert_close(entropy.grad, torch.full((200,), -0.03 / 321, dtype=torch.float64))
+
+
+def test_k3_is_clamped_at_10():
+    one = lambda x: torch.tensor([x], dtype=torch.float64)
+    _, sums = train_grpo.grpo_loss(one(-9.0), one(-9.0), one(-1.0), one(0.0), one(0.0), 1, **COEFFICIENTS)
+    assert math.exp(8) - 8 - 1 > 10 and sums["kl"].item() == 10
+
+
+def test_losses_of_any_split_add_up_to_the_loss_of_the_whole():
+    tokens = random_tokens()
+    whole, _ = train_grpo.grpo_loss(*tokens, 200, **COEFFICIENTS)
+    parts = [train_grpo.grpo_loss(*part, 200, **COEFFICIENTS)[0] for part in zip(*(t.split([3, 150, 47]) for t in tokens))]
+    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-12)
+
+
+def test_a_group_without_variance_still_feels_entropy_and_kl():
+    logprob, old, reference, entropy, _ = random_tokens()
+    logprob.requires_grad_(), entropy.requires_grad_()
+    loss, _ = train_grpo.grpo_loss(logprob, logprob.detach(), reference, entropy, torch.zeros(200), 200, **COEFFICIENTS)
+    loss.backward()
+    assert entropy.grad.abs().min() > 0 and logprob.grad.abs().sum() > 0
+
+
+def test_without_a_reference_the_kl_term_is_zero():
+    logprob, old, _, entropy, advantage = random_tokens()
+    _, sums = train_grpo.grpo_loss(logprob, old, None, entropy, advantage, 200, **COEFFICIENTS)
+    assert sums["kl"].item() == 0
+
+
+# ---------------------------------------------------------------- rows
+
+
+def test_examples_are_repeated_evenly_to_the_batch_in_an_order_that_the_seed_fixes():
+    rows = [train_grpo.problem_of_row(row, 3, seed=0) for row in range(30)]
+    assert all(sorted(rows[i:i + 3]) == [0, 1, 2] for i in range(0, 30, 3))
+    assert len({tuple(rows[i:i + 3]) for i in range(0, 30, 3)}) > 1       # epochs differ
+    assert rows == [train_grpo.problem_of_row(row, 3, seed=0) for row in range(30)]
+    assert [train_grpo.problem_of_row(row, 1, seed=0) for row in range(5)] == [0] * 5
+
+
+# ---------------------------------------------------------------- one step on a random model
+
+
+@pytest.fixture
+def step(folders, tokenizer, world, monkeypatch):
+    """One rollout on a random model whose reward is "an even number of tokens" -> its parts."""
+    class Graded(list):
+        timeouts = errors = 0
+    graded = lambda texts, golds, **_: Graded([float(len(text) % 2) for text in texts])
+    monkeypatch.setattr(verify, "rewards", graded)
+    config = train_grpo.Config(rows=2, group_size=4, max_new_tokens=12, temperature=0.6, stop_tokens=("<|im_end|>",))
+    actor = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
+    reference = policy.shard(model.load(folders["qwen2-untied"]), world.mesh)       # another model: KL is not zero
+    batch, metrics = train_grpo.rollout(config, actor, tokenizer, [data.Problem("1+1?", "2")],
+                                        [data.encode(tokenizer, "1+1?")], world, step=1)
+    return config, actor, reference, batch, metrics, world
+
+
+def gradient(actor) -> torch.Tensor:
+    return torch.cat([p.grad.to_local().flatten() for p in actor.parameters()])
+
+
+class NoStep(torch.optim.SGD):
+    """Leaves weights and gradients, for looking at them."""
+    def step(self): pass
+    def zero_grad(self): pass
+
+
+def gradient_of(config, actor, reference, batch, world):
+    actor.zero_grad()
+    (micro_batches,) = train_grpo.score(config, actor, reference, batch, world)
+    metrics = train_grpo.update(config, actor, NoStep(actor.parameters()), micro_batches, world)
+    return gradient(actor), metrics, len(micro_batches)
+
+
+def test_the_split_into_micro_batches_changes_neither_gradient_nor_metrics(step):
+    config, actor, reference, batch, _, world = step
+    config = replace(config, max_grad_norm=1e9)
+    whole, metrics, one = gradient_of(config, actor, reference, batch, world)
+    split, split_metrics, many = gradient_of(replace(config, micro_batch_tokens=13), actor, reference, batch, world)
+    assert one == 1 and many >= 4
+    torch.testing.assert_close(split, whole, atol=1e-5 * whole.abs().max().item(), rtol=1e-4)
+    assert split_metrics == pytest.approx(metrics, rel=1e-4, abs=1e-6)
+
+
+def test_what_is_sampled_is_what_is_scored_at_temperature_06(step):
+    config, actor, reference, batch, _, world = step
+    _, metrics, _ = gradient_of(config, actor, reference, batch, world)
+    assert metrics["train/logprob_gap_max"] < 1e-4
+    _, other, _ = gradient_of(replace(config, temperature=1.0), actor, reference, batch, world)
+    assert other["train/logprob_gap"] > 0.05           # scored at another temperature it would show
+
+
+def test_the_gradient_of_a_step_is_that_of_the_loss_written_down_with_transformers(step, folders):
+    config, actor, reference, batch, _, world = step
+    ours, metrics, _ = gradient_of(replace(config, max_grad_norm=1e9), actor, reference, batch, world)
+    theirs, base, loss = oracle(folders["qwen2-tied"]), oracle(folders["qwen2-untied"]), 0
+    count = sum(map(len, batch.responses))
+    for prompt, response, advantage in zip(batch.prompts, batch.responses, batch.advantages, strict=True):
+        logp, logp_ref = (m(torch.cat((prompt, response))[None]).logits[0, len(prompt) - 1:-1].div(0.6).log_softmax(-1)
+                          for m in (theirs, base))
+        taken, taken_ref = (x[range(len(response)), response] for x in (logp, logp_ref.detach()))   # stop token included
+        pg = -advantage * (taken - taken.detach()).exp()
+        kl = ((taken_ref - taken).exp() - (taken_ref - taken) - 1).clamp(-10, 10)
+        entropy = -(logp.exp() * logp).sum(-1)
+        loss = loss + (pg + 0.001 * kl - 0.001 * entropy).sum() / count
+    loss.backward()
+    names = {name: p.grad for name, p in theirs.named_parameters()}
+    expected = torch.cat([names[name].flatten() for name, _ in actor.named_parameters()])
+    torch.testing.assert_close(ours, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-3)
+    assert metrics["loss/total"] == pytest.approx(loss.item(), abs=1e-6)
+
+
+def test_the_stop_token_is_trained_on(step):
+    config, actor, reference, batch, metrics, world = step
+    stop = 258                                            # <|im_end|>
+    stopped = [r for r, finished in zip(batch.responses, batch.finished, strict=True) if finished]
+    ((scored,),) = train_grpo.score(config, actor, reference, batch, world)
+    assert all(response[-1] == stop for response in stopped)
+    assert (scored.packed.targets == stop).sum() == len(stopped)
+    assert len(scored.advantage) == len(scored.packed.targets) == sum(map(len, batch.responses))
+
+
+def test_with_several_updates_the_old_logprobs_stand_still_and_ratio_and_clip_act(step):
+    config, actor, reference, batch, _, world = step
+    config = replace(config, updates_per_rollout=2)
+    first, second = train_grpo.score(config, actor, reference, batch, world)
+    assert sum(len(m.advantage) for m in first + second) == sum(map(len, batch.responses))
+    optimizer = torch.optim.SGD(actor.parameters(), lr=0.5)
+    for m in first + second:                              # advantages of one sign and size, so that it surely moves
+        m.advantage.fill_(1.0)
+    before = train_grpo.update(config, actor, optimizer, first, world)
+    again = train_grpo.update(config, actor, optimizer, first, world)
+    assert before["loss/clip_fraction"] == 0 and again["loss/clip_fraction"] > 0
+    assert again["train/logprob_gap_max"] < 1e-4          # measured on the old log-probs, which stay
+
+
+def test_only_the_response_is_graded_though_the_prompt_has_a_box(folders, tokenizer, world):
+    config = train_grpo.Config(rows=1, group_size=2, max_new_tokens=2, stop_tokens=("<|im_end|>",))
+    actor = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
+    prompt = data.encode(tokenizer, "Say \\boxed{2}.")
+    batch, metrics = train_grpo.rollout(config, actor, tokenizer, [data.Problem("", "2")], [prompt], world, step=1)
+    assert batch.rewards.tolist() == [0, 0] and metrics["train/boxed"] == 0
+
+
+# ---------------------------------------------------------------- whole runs
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, tokenizer):
+    """A random Qwen2 whose tokenizer has a plain chat template, and an example that it can be right on."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    decoder = model.Decoder(FAMILIES["qwen2-tied"][0])
+    for p in decoder.parameters():
+        torch.nn.init.normal_(p, mean=float(p.ndim == 1), std=0.05)
+    model.save(decoder, folder, tokenizer)
+    (folder / "one.jsonl").write_text('{"problem": "Say anything.", "answer": "1"}\n')
+    return folder
+
+
+def options(base, **changed):
+    settings = dict(model=base, example=base / "one.jsonl", template="qwen2.5-math", stop_tokens="<|im_end|>", rows=4,
+                    group_size=4, max_new_tokens=16, steps=3, eval_every=2, heldout=base / "one.jsonl",
+                    validation=base / "one.jsonl", kl_coef=0.01, micro_batch_tokens=100) | changed
+    return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
+
+
+def metrics_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def numbers(lines):
+    """What a run computed, without what it took."""
+    return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished_run(base, tmp_path_factory):
+    place = tmp_path_factory.mktemp("run")
+    done = run_script("train_grpo.py", *options(base, name="one"), cwd=place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return place / "runs" / "one", done
+
+
+def test_a_run_leaves_config_metrics_rollouts_checkpoints_and_a_picture(finished_run, base):
+    folder, done = finished_run
+    saved = json.loads((folder / "config.json").read_text())
+    assert set(saved["config"]) == {f.name for f in fields(train_grpo.Config)} and saved["about"]["torch"]
+    lines = metrics_of(folder)
+    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert {"train/accuracy", "train/boxed", "loss/policy", "loss/kl", "loss/entropy", "time/sample", "time/update",
+            "verify/timeouts", "train/logprob_gap", "train/groups_without_variance"} <= set(lines[1])
+    assert [any(name.startswith("eval/") for name in line) for line in lines] == [True, False, True, True]
+    assert len((folder / "rollouts.jsonl").read_text().splitlines()) == 3 * 4
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step_2", "step_3"]
+    assert (folder / "curves.png").read_bytes()[1:4] == b"PNG"
+    assert "16 samples -> 1 update(s)" in done.stdout and "--- gold: 1" in done.stdout
+    assert "<|im_start|>user\nSay anything.<|im_end|>" in done.stdout
+    assert "every group has equal rewards" in done.stderr + done.stdout       # the random base is never right
+
+
+def test_the_checkpoint_of_a_run_loads_in_transformers_with_the_same_logits(finished_run):
+    folder = finished_run[0] / "checkpoints" / "step_3"
+    tokens = torch.randint(259, (30,))
+    attend = model.PackedAttention([(0, 30, 0, 0)], torch.device("cpu"))
+    ours = model.load(folder)(tokens, torch.arange(30), attend, model.logits)
+    torch.testing.assert_close(ours, oracle(folder)(tokens[None]).logits[0], atol=1e-4, rtol=1e-4)
+
+
+def test_two_processes_reproduce_one_to_rounding(finished_run, base, tmp_path):
+    done = run_script("train_grpo.py", *options(base, name="two"), processes=2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for one, two in zip(numbers(metrics_of(finished_run[0])), numbers(metrics_of(tmp_path / "runs/two")), strict=True):
+        assert two == pytest.approx(one, rel=2e-3, abs=1e-5)
+
+
+def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, base, tmp_path):
+    assert run_script("train_grpo.py", *options(base, name="cut", steps=2), cwd=tmp_path).returncode == 0
+    done = run_script("train_grpo.py", "--resume", "runs/cut", "--steps", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, resumed = numbers(metrics_of(finished_run[0])), numbers(metrics_of(tmp_path / "runs" / "cut"))
+    assert resumed == whole
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["qwen3-600b"], "unknown recipe 'qwen3-600b'; there are tiny, qwen2.5-math-1.5b"),
+    (["--group-size", "1"], "--group-size must be at least 2"),
+    (["--rows", "9", "--updates-per-rollout", "2"], "--rows 9 does not divide"),
+    (["--temperature", "0"], "--temperature must be positive"),
+    (["--dtype", "float16"], "--dtype must be float32 or bfloat16"),
+    (["--steps", "0"], "must be at least 1"),
+    (["--model", "no/such/folder"], "no such folder"),
+    (["--example", "pi0"], "unknown example or problem set 'pi0'"),
+    (["--example", "none.jsonl"], "none.jsonl: no such file"),
+    (["--stop-tokens", "<|stop|>"], "the tokenizer has no token '<|stop|>'"),
+    (["--template", "alpaca"], "unknown template 'alpaca'"),
+    (["--resume", "runs/none"], "--resume wants the folder of a run")])
+def test_bad_settings_are_one_line_and_nothing_is_written(base, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(policy, "start", lambda: policy.World(0, 1, torch.device("cpu"), None))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    good = [] if "--resume" in arguments or arguments[0][0] != "-" else list(map(str, options(base)))
+    with pytest.raises(SystemExit) as stop:
+        train_grpo.main(good + arguments)
+    assert message in str(stop.value) and "\n" not in str(stop.value)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--top-p", "--top-k"])
+def test_training_knows_no_top_p_and_no_top_k(option, capsys):
+    with pytest.raises(SystemExit):
+        train_grpo.main([option, "1"])
+    assert "nrecognized" in capsys.readouterr().err
+
+
+def test_a_taken_name_is_refused_so_that_no_run_is_overwritten(base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    with pytest.raises(ValueError, match="runs/mine exists"):
+        train_grpo.check(train_grpo.Config(name="mine"), policy.World(0, 1, torch.device("cpu"), None))

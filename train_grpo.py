@@ -47,7 +47,7 @@ class Config:
     model: str = "tiny-base"                       # Hugging Face folder or hub id of the base model
     example: tuple[str, ...] = ("tiny-add",)       # training problems: names in data.py, .jsonl or .parquet files
     template: str = "chat"                         # prompt: the tokenizer's chat template, or one of data.TEMPLATES
-    stop_tokens: tuple[str, ...] = ("<|end|>",)   # a response ends at the first of these
+    stop_tokens: tuple[str, ...] = ("<|endoftext|>",)   # a response ends at the first of these
     name: str = ""                                 # results go to runs/NAME; empty: the recipe's, numbered if taken
     resume: str = ""                               # folder of a run to go on with, under its own settings
     steps: int = 60                                # rollout steps

@@ -1,8 +1,8 @@
-"""Read a mathematical answer, LaTeX or plain text: text -> clean() -> parse() -> a small tree -> its value.
+"""What a mathematical answer says: LaTeX or plain text -> clean() -> parse() -> a small tree -> its value.
 
 A recursive-descent parser over a whitelist grammar. Nothing that it reads is run, looked up or imported: the result is
 a `Node(op, args)`, and whatever is not in the grammar raises `Unreadable`. Reading takes time linear in the length
-(at most MAX_CHARS) at a bounded depth; the Evaluator refuses a number before it grows past MAX_BITS.
+(at most MAX_CHARS) at a bounded depth, and the Evaluator refuses a number before it grows past MAX_BITS.
 
     answer  := item ((',' | ';' | 'or' | 'and') item)*              several solutions
     item    := side (('=' | '<' | '\\le' | '\\in' ...) side)*
@@ -15,7 +15,9 @@ a `Node(op, args)`, and whatever is not in the grammar raises `Unreadable`. Read
 """
 
 import math
+import random
 import re
+import threading
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -25,6 +27,8 @@ import mpmath
 MAX_CHARS, MAX_DEPTH, MAX_DIGITS = 2000, 25, 1000
 MAX_BITS = 30_000              # of a number: 2004! (a real gold) has 19,000
 MAX_FACTORIAL = 2_500
+PRECISION = 400                # bits of an irrational number: a difference below 2^-150 (45 digits) is rounding
+SHOWN = 3                      # significant digits that a decimal must show to stand for an irrational number
 
 
 class Unreadable(ValueError):
@@ -55,41 +59,71 @@ def quotient(top, bottom) -> Node:
     return Node("mul", (top, Node("pow", (bottom, num(-1)))))
 
 
+def walk(node):
+    """Every Node of a tree, or of a tuple of trees."""
+    if type(node) is Node:
+        yield node
+    for arg in node.args if type(node) is Node else node if type(node) is tuple else ():
+        yield from walk(arg)
+
+
+def rebuild(node, change):
+    """The tree with change(vertex) in place of every vertex, from the leaves up."""
+    if type(node) is Node:
+        return change(Node(node.op, rebuild(node.args, change)))
+    return tuple(rebuild(arg, change) for arg in node) if type(node) is tuple else node
+
+
+def symbols(*nodes) -> list[str]:
+    return sorted({n.args[0] for n in walk(nodes) if n.op == "sym"})
+
+
+def render(node) -> str:
+    """The tree on one line, for people and for names such as \\bar{x}."""
+    if type(node) is tuple:
+        return f"({', '.join(map(render, node))})"
+    if type(node) is not Node or node.op in ("num", "sym", "const"):
+        return str(node.args[0] if type(node) is Node else node)
+    return f"{node.op}({', '.join(map(render, node.args))})"
+
+
 # ---- vocabulary: the whole of it -----------------------------------------------------------------------------
 
-UNICODE = str.maketrans(dict((pair + " " * pair[-1].isalpha()).split(":", 1) for pair in r"""−:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ
-    º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge ⩽:\le ⩾:\ge ≠:\ne ≈:\approx ∪:\cup ⋃:\cup ∈:\in ±:\pm ∓:\mp ℝ:\mathbb{R} ∅:\emptyset
-    ′:' ’:' ⌊:\lfloor ⌋:\rfloor ⌈:\lceil ⌉:\rceil ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots £:\pounds €:\euro ，:, ％:%
-    （:( ）:) ＝:= ；:; ＋:+ ∖:\setminus ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4}
-    α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi ω:\omega
-    Δ:\Delta Ω:\Omega""".split()) | {"：": ":", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u3000": " "})
+UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair in r"""
+    −:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge ⩽:\le ⩾:\ge
+    ≠:\ne ≈:\approx ∪:\cup ⋃:\cup ∈:\in ±:\pm ∓:\mp ℝ:\mathbb{R} ∅:\emptyset ′:' ’:' ⌊:\lfloor ⌋:\rfloor ⌈:\lceil ⌉:\rceil
+    ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots £:\pounds €:\euro ，:, ％:% （:( ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus
+    ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4} α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon
+    θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi ω:\omega Δ:\Delta Ω:\Omega""".split()}
+                        | dict.fromkeys("\u00a0\u2009\u202f\u3000", " "))
 SCRIPTS = (("^", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n"), ("_", "₀₁₂₃₄₅₆₇₈₉", "0123456789"))
 SYMBOLS = set("""alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau
     upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell odot""".split())
 TRIG = ("sin", "cos", "tan", "cot", "sec", "csc")
-FUNCTIONS = ({name: name for name in (*TRIG, "sinh", "cosh", "tanh", "ln", "log", "exp", "min", "max", "gcd", "lcm", "abs",
-                                      "floor", "ceil")}
+FUNCTIONS = ({name: name for name in (*TRIG, "sinh", "cosh", "tanh", "ln", "log", "exp", "abs", "floor", "ceil")}
              | {arc + t: "a" + t for arc in ("arc", "a") for t in TRIG} | {"lg": "log"})
 CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
+KNOWN = {*FUNCTIONS, *CONSTANTS, "sqrt"}
 RELATIONS = {r"=|\\approx|\\simeq|\\equiv": "=", r"<=|\\leqslant|\\leq|\\le": "<=", r">=|\\geqslant|\\geq|\\ge": ">=",
              r"<|\\lt": "<", r">|\\gt": ">", r"!=|\\neq|\\ne": "!=", r"\\in": "in"}
 
 # A unit a group: its name, then its other spellings. Letters in ( ) count only inside \text, \mathrm or after '/'.
 # The group "count" holds nouns that only say what was counted: they are read and forgotten.
-UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """degree degrees deg; dollar dollars USD; pounds; euro
-    euros; cent cents; mm millimeter millimeters; cm centimeter centimeters centimetre centimetres; km kilometer kilometers
-    kilometre kilometres; (m) meter meters metre metres; nm nanometer nanometers; pm; in inch inches; ft foot feet; yd yard
-    yards; mi mile miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day days; week weeks;
-    month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce ounces; ton tons; (L) liter
-    liters litre litres; mL ml milliliter milliliters; gallon gallons; (N) newton newtons; (J) joule joules; kJ; cal calorie
-    calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts Volt Volts; (A) ampere amperes amp amps; Hz
-    hertz; kHz; MHz; Pa; kPa; (K) kelvin; (C) coulomb coulombs; (F) farad; angstrom angstroms AA; mol mole moles; amu; rad
-    radian radians; arcsec arcsecs arcsecond arcseconds; arcmin arcminutes; parsec parsecs pc; magnitude magnitudes; bit bits;
-    mph; kph; rpm; Gyr; count unit units ways way people persons students divisors factors solutions points pairs triangles
-    integers numbers sides apples oranges books games cards coins marbles children men women boys girls times digits terms
-    zeros rolls balls tickets pieces choices values squares lines roots edges vertices faces diagonals arrangements
-    permutations combinations subsets cookies pages trees cars eggs votes atoms photons steps moves committees outcomes
-    handshakes bushels""".split(";") for word in group.split()}
+UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """degree degrees deg; dollar dollars USD; pounds;
+    euro euros; cent cents; mm millimeter millimeters; cm centimeter centimeters centimetre centimetres; km kilometer
+    kilometers kilometre kilometres; (m) meter meters metre metres; nm nanometer nanometers; pm; in inch inches; ft foot
+    feet; yd yard yards; mi mile miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day
+    days; week weeks; month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce ounces;
+    ton tons; (L) liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons; (J) joule joules; kJ;
+    cal calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts Volt Volts; (A) ampere amperes amps;
+    Hz hertz; kHz; MHz; Pa; kPa; (K) kelvin; (C) coulomb coulombs; (F) farad; angstrom angstroms AA; mol mole moles; amu;
+    rad radian radians; arcsec arcsecs arcsecond arcseconds; arcmin arcminutes; parsec parsecs pc; bit bits; mph; kph; rpm;
+    Gyr; count unit units ways way people persons students divisors factors solutions points pairs triangles integers
+    numbers sides apples oranges books games cards coins marbles children men women boys girls times digits terms zeros
+    rolls balls tickets pieces choices values squares lines edges vertices faces diagonals arrangements permutations
+    subsets cookies pages cars eggs votes atoms photons steps moves outcomes handshakes bushels magnitude magnitudes
+    """.split(";") for word in group.split()}
+
 
 # ---- one spelling for each thing -----------------------------------------------------------------------------
 
@@ -100,37 +134,36 @@ STYLE = re.compile(r"\\(?:(?:display|text|script)style|(?:no)?limits|rm|bf|it|le
                    r"|(?<!\\)\\[!;:,> ]|~")
 TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|[mh]box|operatorname\*?)\s*(?:\{([^{}]*)\}|(\w))")
 REWRITES = [(re.compile(pattern), to) for pattern, to in (
-    (r"(\d)([½⅓⅔¼¾])", r"\1 \2"), (r"√\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"),
-    (r"(?<=\d)\s*\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$", " "), (r"(?<!\\)\\[()\[\]]", " "),
-    (r"\\[lr]brace(?![a-z])", lambda m: "\\{" if m[0][1] == "l" else "\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
-    (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""), (r"\bpercent\b", "%"),
-    (r"\\backslash(?![a-z])|-(?=\s*\\\{)", r"\\setminus "), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
+    (r"(\d)([½⅓⅔¼¾])", r"\1 \2"), (r"√\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"), ("[\n\t]", " "),
+    (r"(?<=\d)\s*\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "),
+    (r"\\lbrace(?![a-z])", r"\\{"), (r"\\rbrace(?![a-z])", r"\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
+    (r"\\backslash(?![a-z])|-(?=\s*\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
+    (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 
 
 def clean(text: str) -> str:
     """One spelling for unicode, spacing, fonts, thousands and text. Raises Unreadable for control characters (null
     bytes, right-to-left marks, ...) and for texts longer than MAX_CHARS."""
-    text = re.sub(r"[\n\t]", " ", text)
     if len(text) > MAX_CHARS or CONTROL.search(text):
         raise Unreadable("too long, or control characters")
     for mark, characters, plain in SCRIPTS:
-        text = re.sub(f"[{characters}]+", lambda m: mark + "{" + m[0].translate(str.maketrans(characters, plain)) + "}", text)
+        table = str.maketrans(characters, plain)
+        text = re.sub(f"[{characters}]+", lambda m: mark + "{" + m[0].translate(table) + "}", text)
     for pattern, to in REWRITES:
         text = pattern.sub(to, text)
-    text = text.translate(UNICODE)
-    text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
+    text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text.translate(UNICODE))
     text = re.sub(r"(\d)\{[.,]\}(\d)", r"\1.\2", text)                       # 12{.}8 and 12{,}8 are decimals
-    text = TEXT.sub(untext, STYLE.sub(" ", text))
-    text = re.sub(r"(?:[.,;:\s]|\\\\|\\$)+$", "", re.sub(r"\s+", " ", text)).strip()
-    braced = text.startswith("{") and closing_brace(text, 0) == len(text) - 1 and not re.search(r"\\over|\\choose", text)
-    return clean(text[1:-1]) if braced else text
+    text = re.sub(r"\s+", " ", TEXT.sub(untext, STYLE.sub(" ", text)))
+    text = re.sub(r"(?:[.,;:\s]|\\\\|\\$)+$", "", text).strip()
+    braced = text.startswith("{") and closing_brace(text, 0) == len(text) - 1
+    return clean(text[1:-1]) if braced and not re.search(r"\\over|\\choose", text) else text
 
 
 def untext(match) -> str:
-    """\\text{ cm} -> ' cm '. A letter that may be a unit stays apart from the variable: \\text{m/s} -> '\\unit{m}/\\unit{s}'."""
+    """\\text{ cm} -> ' cm '. A letter that may be a unit stays apart from the variable: \\text{m/s} -> \\unit{m}/\\unit{s}."""
     content = (match[1] or match[2] or "").replace("~", " ").strip()
     if len(content) == 1 or "/" in content:
-        content = re.sub(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", lambda m: f"\\unit{{{m[0]}}}" if m[0] in UNITS else m[0], content)
+        content = re.sub(r"\b[A-Za-z]\b", lambda m: f"\\unit{{{m[0]}}}" if m[0] in UNITS else m[0], content)
     return f" {content} "
 
 
@@ -158,14 +191,17 @@ FRACTION = r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"
 MIXED = rf"(\d+)\s*{FRACTION}|(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])"
 BASED = r"\(?\s*(\d[\dA-F]*)\s*\)?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d+))"
 RECURRING = r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d*)\.(\d+)\s*\\(?:l|c)?dots"
-NUMBER = r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
-GROUPED = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?"
-UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s*)?(?:\\unit\{(\w)\}|(\\(?:AA|dollar|pounds|euro)|[A-Za-z]+))\.?"
-        r"(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
+GROUPED = r"([1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?)()"
+NUMBER = r"(\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3})(?![\d.]))?"
+UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s*)?"
+        r"(?:\\unit\{(\w)\}|(\\(?:AA|dollar|pounds|euro)|[A-Za-z]+))\.?(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
 DEGREE = r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)(?:\s*(?:\\unit\{[CFK]\}|[CF](?![A-Za-z])))?|\\degree"
 MATRIX = r"\\begin\s*\{([pbv]|small|)(?:matrix|array)\}(?:\s*\{[clr|\s]*\})?"
+ENDS_TERM = (r"\\(?:\}|\\|(?:cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)(?![A-Za-z]))")
 BRACKETS = {"(": ("(", r"[)\]]"), "[": ("[", r"[)\]]"), "\\{": ("{", r"\\\}"), "\\langle": ("(", r"\\rangle"),
             "\\lbrack": ("[", r"\\rbrack|\)")}
+FENCES = {"|": ("abs", r"\|"), "\\vert": ("abs", r"\\vert"), "\\lvert": ("abs", r"\\rvert"),
+          "\\lfloor": ("floor", r"\\rfloor"), "\\lceil": ("ceil", r"\\rceil")}
 
 
 class Parser:
@@ -186,25 +222,25 @@ class Parser:
         self.i = match.end() if match else self.i
         return match
 
-    def expect(self, pattern):
+    def expect(self, pattern) -> str:
         match = self.take(pattern)
         if not match:
-            raise Unreadable(f"expected {pattern} at ...{self.s[self.i:self.i + 20]!r}")
+            raise Unreadable(f"expected {pattern} at {self.s[self.i:self.i + 20]!r}")
         return match[0].strip()
 
     # -- structure
 
     def answer(self) -> Node:
         items = self.items()
-        self.expect(r"$")
-        return items[0] if len(items) == 1 else Node("or" if self.either else "list", tuple(items))
+        self.expect("$")
+        return items[0] if len(items) == 1 else Node("or" if self.either else "list", items)
 
-    def items(self) -> list[Node]:
+    def items(self) -> tuple[Node, ...]:
         items = [self.item()]
         while separator := self.take(SEPARATOR):
             self.either |= bool(re.search("or|vee", separator[0], re.I))
             items.append(self.item())
-        return items
+        return tuple(items)
 
     def item(self):
         self.take(r"=|\\approx")
@@ -248,9 +284,9 @@ class Parser:
 
     def sum(self):
         terms = []
-        while sign := self.take(r"\+|-|\\pm|\\mp") or not terms:
-            sign, term = sign is not True and sign[0].strip(), self.term()
-            terms.append(negative(term) if sign == "-" else Node(sign[1:], (term,)) if sign in ("\\pm", "\\mp") else term)
+        while (sign := self.take(r"\+|-|\\pm|\\mp")) or not terms:
+            kind, term = sign[0].strip() if sign else "+", self.term()
+            terms.append(term if kind == "+" else negative(term) if kind == "-" else Node(kind[1:], (term,)))
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def term(self):
@@ -260,14 +296,13 @@ class Parser:
             if not operator and not self.factor_follows():
                 break
             factor = negative(self.power()) if operator and self.take("-") else self.power()
-            factors.append(Node("pow", (factor, num(-1))) if operator and operator[0].strip() in ("/", "\\div") else factor)
+            divide = operator and operator[0].strip() in ("/", "\\div")
+            factors.append(Node("pow", (factor, num(-1))) if divide else factor)
         return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 
     def factor_follows(self):
         """Whether something that multiplies is next: 2x, 3(a+b), \\sqrt2\\sqrt3, but not two numbers side by side."""
-        if self.next(SEPARATOR) or self.next(RELATION) or self.bars and self.next(r"\|"):
-            return False
-        if self.next(r"\\(?:\}|\\|(?:cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)(?![A-Za-z]))"):
+        if self.next(SEPARATOR) or self.next(RELATION) or self.next(ENDS_TERM) or self.bars and self.next(r"\|"):
             return False
         return self.next(r"[A-Za-z({\[\\|]") or self.next(NUMBER) and not self.s[:self.i].rstrip()[-1].isdigit()
 
@@ -279,8 +314,6 @@ class Parser:
             elif self.take(DEGREE):
                 self.degrees = not self.trig
                 base = Node("mul", (base, Node("const", ("pi",)), num(Fraction(1, 180)))) if self.trig else base
-            elif base.op == "matrix" and self.take(r"\^\s*(?:T|\{\s*T\s*\}|\\top|\{\s*\\top\s*\})"):
-                base = Node("matrix", (base.args[0], tuple(zip(*base.args[1]))))
             elif self.take(r"\^|\*\*"):
                 base = Node("pow", (base, self.script()))
             elif self.take(r"!(?!=)"):
@@ -318,8 +351,7 @@ class Parser:
         elif matrix := self.take(MATRIX):
             value = self.matrix(matrix[1])
         elif fence := self.take(r"\||\\l?vert|\\lfloor|\\lceil"):
-            closing, name = {"f": (r"\\rfloor", "floor"), "c": (r"\\rceil", "ceil")}.get(
-                fence[0].strip()[2:3], (r"\||\\r?vert", "abs"))
+            name, closing = FENCES[fence[0].strip()]
             self.bars += 1
             value = Node("call", (name, self.sum()))
             self.bars -= 1
@@ -332,57 +364,53 @@ class Parser:
     def integer(self, digits):
         if len(digits) > MAX_DIGITS:
             raise Unreadable("too many digits")
-        return num(int(digits))
+        return num(int(digits or "0"))
 
     def number(self):
         """Digits in a base, a mixed number, a recurring decimal, or an integer or decimal as written."""
         if m := self.take(BASED):
             return Node("based", (m[1].lstrip("0"), (m[2] or m[3]).lstrip("0")))
         if m := self.next(MIXED):
-            whole, top, bottom = (self.integer(x).args[0] for x in (m[1] or m[6], m[2] or m[3] or m[7], m[4] or m[5] or m[8]))
+            digits = m[1] or m[6], m[2] or m[3] or m[7], m[4] or m[5] or m[8]
+            whole, top, bottom = (self.integer(part).args[0] for part in digits)
             if 0 < top < bottom:
                 self.take(MIXED)
                 return num(whole + top / bottom)
         if m := self.take(RECURRING):
             whole, head, block = (m[1], m[2], m[3] or m[4]) if m[6] is None else (m[5], *repeating(m[6]))
             shift, period = 10 ** len(head), 10 ** len(block) - 1
-            return num(Fraction(int(whole + head or "0"), shift) + Fraction(int(block), period * shift))
+            return num((self.integer(whole + head).args[0] + self.integer(block).args[0] / period) / shift)
         m = not self.brackets and self.take(GROUPED) or self.take(NUMBER)
-        mantissa, _, exponent = (m[0] if m else "").strip().replace(",", "").lower().partition("e")
-        if not mantissa or len(exponent) > 9 or len(mantissa) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DIGITS:
-            raise Unreadable("not a number, or too many digits")
-        whole, _, decimals = mantissa.partition(".")
-        ulp = Fraction(10) ** (int(exponent or 0) - len(decimals))
-        return num(int(whole + decimals) * ulp, ulp if decimals or exponent else None)
+        if not m:
+            raise Unreadable(f"no number at {self.s[self.i:self.i + 20]!r}")
+        whole, _, decimals = m[1].replace(",", "").partition(".")
+        ulp = Fraction(10) ** (int(m[2] or 0) - len(decimals))
+        return num(self.integer(whole + decimals).args[0] * ulp, ulp if decimals or m[2] else None)
 
     def bracket(self, left, closing):
         """(a, b) and <a, b> are ordered, [a, b) is an interval, \\{a, b\\} a set; ( ) or [ ] around one item only group."""
-        saved, self.bars, self.trig = (self.bars, self.trig), 0, self.trig and left != "{"
+        bars, trig, self.bars, self.trig = self.bars, self.trig, 0, self.trig and left != "{"
         self.brackets += 1
-        items = [] if left == "{" and self.next(closing) else self.items()
-        if left == "{" and self.take(r"\||:|\\mid"):                                   # \{x \mid x > 2\}
-            items = [self.item()]
-            self.expect(closing)
-            self.brackets, (self.bars, self.trig) = self.brackets - 1, saved
-            return items[0]
-        right = {"\\rangle": ")", "\\rbrack": "]"}.get(closer := self.expect(closing), closer)
+        items = () if left == "{" and self.next(closing) else self.items()
+        condition = self.item() if left == "{" and self.take(r"\||:|\\mid") else None          # \{x \mid x > 2\}
+        right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
-        self.bars, self.trig = saved
+        self.bars, self.trig = bars, trig
         if left == "{":
-            return Node("set", tuple(items))
-        return items[0] if len(items) == 1 and left + right in ("()", "[]") else Node("tuple", (left, tuple(items), right))
+            return condition or Node("set", items)
+        return items[0] if len(items) == 1 and left + right in ("()", "[]") else Node("tuple", (left, items, right))
 
     def group(self):
         """{...} groups; also {n \\choose k}, {a \\over b}, and {1, 2} where \\{1, 2\\} was meant."""
         bars, self.bars = self.bars, 0
         items = self.items()
         if self.take(r"\\choose"):
-            items = [Node("call", ("binom", items[0], self.sum()))]
+            items = (Node("call", ("binom", items[0], self.sum())),)
         elif self.take(r"\\over"):
-            items = [quotient(items[0], self.sum())]
+            items = (quotient(items[0], self.sum()),)
         self.expect(r"\}")
         self.bars = bars
-        return items[0] if len(items) == 1 else Node("set", tuple(items))
+        return items[0] if len(items) == 1 else Node("set", items)
 
     def matrix(self, kind):
         rows = [[self.sum()]]
@@ -396,80 +424,83 @@ class Parser:
         return Node("matrix", ("determinant" if kind == "v" else "matrix", tuple(map(tuple, rows))))
 
     def word(self):
-        """A command or a run of letters: a function, a constant, a decorated name, or the first letter of a product."""
+        """A run of letters: a function, a constant, or the first letter of a product. Prose is Unreadable."""
         if unit := self.take(r"\\unit\{(\w)\}"):
-            return Node("sym", (unit[1],))
-        match = self.take(r"(\\?)([A-Za-z]+)")
+            return self.symbol(unit[1])
+        if match := self.take(r"\\([A-Za-z]+)"):
+            return self.command(match[1])
+        match = self.take(r"[A-Za-z]+")
         if not match:
-            raise Unreadable(f"can't read ...{self.s[self.i:self.i + 20]!r}")
-        command, name = match[1], match[2]
-        if command and name == "frac":
-            return quotient(self.argument(), self.argument())
-        if command and name == "binom":
-            return Node("call", ("binom", self.argument(), self.argument()))
-        if command and name in ("bar", "overline", "dot", "ddot", "tilde"):
-            return Node("sym", (f"{name} {render(self.argument())}",))
-        if command and name == "angle":
-            return Node("sym", ("angle" + re.sub(r"\s", "", self.take(r"((?:[A-Z]\s*(?:_\{?\w\}?)?\s*)*)")[0]),))
-        if command and name == "mathbb":
-            letter = self.expect(r"\{?\s*[A-Z]\s*\}?").strip("{ }")
-            infinity = Node("const", ("inf",))
-            return Node("tuple", ("(", (negative(infinity), infinity), ")")) if letter == "R" else Node("sym", ("set " + letter,))
-        if command and name in ("emptyset", "varnothing"):
-            return Node("set", ())
-        if not command and is_word(name) and not self.s[:match.start(2)][-1:].isalpha():
-            raise Unreadable(f"the word {name!r}")
-        known = name if command else next((name[:k] for k in range(len(name), 1, -1) if name[:k] in KNOWN), name[0])
-        self.i = match.start(2) + len(known)
-        if known == "sqrt":
-            return self.root()
-        if known in FUNCTIONS:
-            return self.call(FUNCTIONS[known])
-        if known in CONSTANTS or known in ("e", "i"):
-            return Node("const", (CONSTANTS.get(known, known),))
-        if command and known not in SYMBOLS:
-            raise Unreadable(f"unknown command \\{known}")
-        subscript = self.take(r"_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?[A-Za-z]+|\d))")
-        return Node("sym", (known + ("_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "") if subscript else ""),))
+            raise Unreadable(f"can't read {self.s[self.i:self.i + 20]!r}")
+        letters = match[0].strip()
+        start = self.i - len(letters)
+        if is_word(letters) and not self.s[:start][-1:].isalpha():
+            raise Unreadable(f"the word {letters!r}")
+        name = next((letters[:k] for k in range(len(letters), 1, -1) if letters[:k] in KNOWN), letters[0])
+        self.i = start + len(name)
+        return self.named(name)
 
-    def root(self):
-        degree = num(2)
-        if self.take(r"\["):
-            degree = self.sum()
-            self.expect(r"\]")
-        return Node("pow", (self.script(), quotient(num(1), degree)))
+    def command(self, name):
+        """A LaTeX command of the vocabulary."""
+        if name == "frac":
+            return quotient(self.argument(), self.argument())
+        if name == "binom":
+            return Node("call", ("binom", self.argument(), self.argument()))
+        if name in ("bar", "overline", "dot", "ddot", "tilde"):
+            return self.symbol(f"{name} {render(self.argument())}")
+        if name == "angle":
+            return Node("sym", ("angle " + self.expect(r"(?:[A-Z]\s*(?:_\s*\{?\w\}?)?\s*)*").replace(" ", ""),))
+        if name == "mathbb":
+            infinity = Node("const", ("inf",))
+            reals = Node("tuple", ("(", (negative(infinity), infinity), ")"))
+            return reals if self.take(r"\{\s*R\s*\}|R") else Node("sym", ("set " + self.expect(r"\{\s*[A-Z]\s*\}|[A-Z]"),))
+        if name in ("emptyset", "varnothing"):
+            return Node("set", ())
+        if name not in KNOWN and name not in SYMBOLS:
+            raise Unreadable(f"unknown command \\{name}")
+        return self.named(name)
+
+    def named(self, name):
+        if name == "sqrt":
+            degree = self.sum() if self.take(r"\[") and not self.take(r"\]") else None
+            if degree:
+                self.expect(r"\]")
+            return Node("pow", (self.script(), quotient(num(1), degree or num(2))))
+        if name in FUNCTIONS:
+            return self.call(FUNCTIONS[name])
+        if name in CONSTANTS or name in ("e", "i"):
+            return Node("const", (CONSTANTS.get(name, name),))
+        return self.symbol(name)
+
+    def symbol(self, name):
+        """A variable with its subscript: x_1, \\lambda_{\\text{red}}."""
+        subscript = self.take(r"_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?[A-Za-z]+|\d))")
+        return Node("sym", (name + ("_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "") if subscript else ""),))
 
     def call(self, name):
         """sin^2 x, \\log_2 8, \\ln|x|, \\sin 2x: without brackets the argument is the product that follows."""
         base = self.script() if name == "log" and self.take("_") else num(10)
         power = self.script() if self.take(r"\^") else None
         outer, self.trig = self.trig, name in TRIG
-        if name in ("min", "max", "gcd", "lcm"):
-            arguments = self.atom()
-            if arguments.op != "tuple":
-                raise Unreadable(f"{name} of one number")
-            arguments = arguments.args[1]
-        elif self.next(r"[({\[|]"):
-            arguments = (self.atom(),)
+        if self.next(r"[({\[|]"):
+            argument = self.atom()
         else:
             sign, factors = self.take("-"), [self.power()]
             while self.factor_follows() and not self.next(rf"\\?(?:{'|'.join(FUNCTIONS)})"):
                 factors.append(self.power())
-            arguments = (Node("mul", tuple(factors)),)
-            arguments = (negative(arguments[0]),) if sign else arguments
+            argument = Node("mul", tuple(factors))
+            argument = negative(argument) if sign else argument
         self.trig = outer
         inverse = power == negative(num(1)) and name in TRIG
-        result = Node("call", ("a" * inverse + name, *([base] if name == "log" else []), *arguments))
+        result = Node("call", ("a" * inverse + name, *([base] if name == "log" else []), argument))
         return Node("pow", (result, power)) if power and not inverse else result
 
 
-KNOWN = {*FUNCTIONS, *CONSTANTS, "sqrt"}
-
-
 def is_word(letters: str) -> bool:
-    """Whether bare letters are prose rather than a product: `not 0` is no 0. Products are short, sorted (abcd) or capitals."""
+    """Whether bare letters are prose rather than a product: `not 0` is no 0. Products are short, sorted or capitals."""
     return letters.lower() in ("not", "no", "any", "all", "the", "yes", "non", "but") or (
-        len(letters) > 3 and letters[1:].islower() and list(letters) != sorted(letters) and not any(k in letters for k in KNOWN))
+        len(letters) > 3 and letters[1:].islower() and list(letters) != sorted(letters)
+        and not any(name in letters for name in KNOWN))
 
 
 def repeating(decimals: str) -> tuple[str, str]:
@@ -478,15 +509,6 @@ def repeating(decimals: str) -> tuple[str, str]:
     if not match:
         raise Unreadable("an ellipsis after digits that don't repeat")
     return decimals[:match.start()], match[1]
-
-
-def render(node) -> str:
-    """The tree on one line, for people and for names such as \\bar{x}."""
-    if type(node) is Node:
-        shown = node.args[:1] if node.op in ("num", "sym", "const") else node.args
-        return ", ".join(map(render, shown)) if shown != node.args or node.op in ("sym", "const") else \
-            f"{node.op}({', '.join(map(render, shown))})"
-    return f"({', '.join(map(render, node))})" if type(node) is tuple else str(node)
 
 
 def parse(text: str) -> Node:
@@ -523,9 +545,8 @@ class Evaluator:
                     total, value = self.real(total), self.real(value)
                 total = self.checked(total + value if op == "add" else total * value)
             return total
-        x = values[0]
-        return self.checked(-x if op == "neg" else x / 100 if op == "percent" else self.power(*values) if op == "pow" else
-                            self.call(args[0], values))
+        return self.checked(-values[0] if op == "neg" else values[0] / 100 if op == "percent" else
+                            self.power(*values) if op == "pow" else self.call(args[0], values))
 
     def checked(self, x):
         """The value itself, unless it is too large or not a number; notes its size and whether it is real."""
@@ -547,64 +568,327 @@ class Evaluator:
         return self.checked(mpmath.mpf(x.numerator) / x.denominator) if isinstance(x, Fraction) else x
 
     def power(self, x, y):
-        """x^y; a rational root of a rational is exact where it can be, and real where its degree is odd: (-8)^(1/3) = -2."""
-        if x == 0:
-            if not isinstance(y, Fraction) or y < 0:
-                raise Undefined("a power of zero")
-            return Fraction(y == 0)
-        if isinstance(y, Fraction) and y.denominator == 1 and abs(x) == 1 and isinstance(x, Fraction):
-            return x ** int(y % 2)
-        size = mpmath.mag(self.real(x)) if not isinstance(x, Fraction) else max(x.numerator.bit_length(), x.denominator.bit_length())
-        if abs(y) * (abs(size) + 1) > MAX_BITS:
+        """x^y; a root of a rational is exact where it can be, and real where its degree is odd: (-8)^(1/3) = -2."""
+        rational = isinstance(x, Fraction) and isinstance(y, Fraction)
+        if x == 0 and (not isinstance(y, Fraction) or y < 0):
+            raise Undefined("a power of zero")
+        if rational and y.denominator == 1 and x in (-1, 0, 1):
+            return x ** int(y if x == 0 else y % 2)
+        size = max(x.numerator.bit_length(), x.denominator.bit_length()) if rational else mpmath.mag(self.real(x))
+        if x and abs(y) * (abs(size) + 1) > MAX_BITS:
             raise Unreadable("power too large")
-        if isinstance(x, Fraction) and isinstance(y, Fraction):
-            if y.denominator == 1:
-                return x ** int(y)
-            if x > 0 or y.denominator % 2:
-                sign = -1 if x < 0 and y.numerator % 2 else 1
-                top, bottom = (integer_root(n, y.denominator) for n in (abs(x.numerator), x.denominator))
-                if top and bottom:
-                    return sign * Fraction(top, bottom) ** y.numerator
-                return sign * mpmath.power(self.real(abs(x)), self.real(y))
+        if rational and y.denominator == 1:
+            return x ** int(y)
+        if rational and (x >= 0 or y.denominator % 2):
+            sign = -1 if x < 0 and y.numerator % 2 else 1
+            top, bottom = (integer_root(n, y.denominator) for n in (abs(x.numerator), x.denominator))
+            exact = top is not None and bottom is not None
+            return sign * (Fraction(top, bottom) ** y.numerator if exact else mpmath.power(self.real(abs(x)), self.real(y)))
         return mpmath.power(self.real(x), self.real(y))
 
     def call(self, name, args):
-        if name in ("factorial", "binom", "gcd", "lcm"):
+        if name in ("factorial", "binom"):
             if not all(isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL for a in args):
                 raise Undefined(f"{name} of anything but small natural numbers")
-            return Fraction(getattr(math, {"binom": "comb"}.get(name, name))(*map(int, args)))
-        if name in ("floor", "ceil") and isinstance(args[0], Fraction) or name in ("abs", "min", "max") and all(
-                isinstance(a, Fraction) for a in args):
-            return Fraction({"floor": math.floor, "ceil": math.ceil, "abs": abs, "min": min, "max": max}[name](*args))
+            return Fraction((math.factorial if name == "factorial" else math.comb)(*map(int, args)))
+        if name in ("floor", "ceil", "abs") and isinstance(args[0], Fraction):
+            return Fraction({"floor": math.floor, "ceil": math.ceil, "abs": abs}[name](args[0]))
         args = [self.real(a) for a in args]
-        if name in ("floor", "ceil", "min", "max") and any(map(mpmath.im, args)):
-            raise Undefined(f"{name} of a complex number")
-        if name in ("ln", "log") and (0 in args or args[0] == 1 and name == "log"):
+        if name in ("floor", "ceil"):
+            if mpmath.im(args[0]) or mpmath.isinf(args[0]):
+                raise Undefined(name)
+            whole = mpmath.nint(args[0])                       # \lfloor \log_2 8 \rfloor is 3, whatever the rounding
+            exact = abs(args[0] - whole) < mpmath.ldexp(1, -150)
+            return Fraction(int(whole if exact else getattr(mpmath, name)(args[0])))
+        if name in ("ln", "log") and (0 in args or name == "log" and args[0] == 1):
             raise Undefined("a logarithm of zero")
-        if any(abs(a) > MAX_BITS for a in args) and name not in ("ln", "log", "abs", "min", "max"):
+        if name not in ("ln", "log", "abs") and abs(args[0]) > MAX_BITS:
             raise Unreadable("argument too large")
         try:
-            return MPMATH[name](*args)
-        except (ZeroDivisionError, ValueError) as error:                               # a pole
+            return abs(args[0]) if name == "abs" else getattr(mpmath, name)(*reversed(args))           # log(x, base)
+        except (ZeroDivisionError, ValueError) as error:                                               # a pole
             raise Undefined(name) from error
-
-
-def snapped(x):
-    """x, or the integer that it misses only by rounding: \\lfloor \\log_2 8 \\rfloor = 3."""
-    return mpmath.nint(x) if abs(x - mpmath.nint(x)) < mpmath.ldexp(1, -150) else x
-
-
-MPMATH = {name: getattr(mpmath, name) for name in set(FUNCTIONS.values()) if hasattr(mpmath, name)} | {
-    "abs": abs, "log": lambda base, x: mpmath.ln(x) / mpmath.ln(base), "min": min, "max": max,
-    "floor": lambda x: Fraction(int(mpmath.floor(snapped(x)))), "ceil": lambda x: Fraction(int(mpmath.ceil(snapped(x))))}
 
 
 def integer_root(n: int, k: int) -> int | None:
     """The natural number r with r^k == n, if there is one."""
-    if k > n.bit_length():
-        return 1 if n == 1 else None
+    if n < 2 or k > n.bit_length():
+        return n if n < 2 else None
     low, high = 1, 1 << (n.bit_length() // k + 1)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if middle ** k <= n else (low, middle - 1)
     return low if low ** k == n else None
+
+
+LOCK = threading.Lock()        # mpmath's precision is one for all threads
+
+
+def values(nodes, at=()) -> tuple[list, bool]:
+    """Values of trees at a point {variable: Fraction}, with as many bits as cancellation may cost; and whether a value
+    on the way was not real. Raises Undefined and Unreadable."""
+    with LOCK:
+        evaluator = Evaluator(PRECISION)
+        result = [evaluator(node, dict(at)) for node in nodes]
+        if evaluator.magnitude > 32:
+            evaluator = Evaluator(PRECISION + evaluator.magnitude)
+            result = [evaluator(node, dict(at)) for node in nodes]
+        return result, evaluator.complex
+
+
+def close(a, b) -> bool:
+    """a = b: exactly where both are rational, else to 45 digits (after the point for large numbers)."""
+    if isinstance(a, Fraction) and isinstance(b, Fraction):
+        return a == b
+    a, b = (mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
+    if mpmath.isinf(a) or mpmath.isinf(b):
+        return a == b
+    return abs(a - b) <= mpmath.ldexp(min(1, max(abs(a), abs(b))), -150) + mpmath.ldexp(1, -340)
+
+
+def sample(p, g):
+    """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9); they
+    are natural numbers where a factorial, a floor or (-1)^n says that the variables are integers."""
+    integral = any(n.op == "call" and n.args[0] in ("floor", "ceil", "factorial", "binom")
+                   or n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
+    for k in range(20):
+        rng = random.Random(k)
+        low, high = ((0, 97), (0, 873), (-873, 0), (-873, 873))[k % 4]
+        at = {name: Fraction(rng.randrange(1, 12 + k) if integral else Fraction(2 * rng.randrange(low, high) + 1, 194))
+              for name in symbols(p, g)}
+        try:
+            (a, b), unreal = values((p, g), at)
+        except Undefined:
+            continue
+        yield a, b, not unreal
+
+
+def same_function(p, g) -> bool:
+    """Whether two expressions agree wherever both are defined and real (or complex, if an i is written)."""
+    imaginary = Node("const", ("i",)) in walk((p, g))
+    agreed = 0
+    for a, b, real in sample(p, g):
+        if close(a, b):
+            agreed += 1
+        elif real or imaginary:
+            return False
+        if agreed == 8:
+            break
+    return agreed >= 3
+
+
+def proportional(f, g, positive=False) -> bool:
+    """Whether f = 0 and g = 0 (f < 0 and g < 0, if positive) are one relation times a constant."""
+    first, agreed = None, 0
+    for a, b, _ in sample(f, g) if symbols(f) == symbols(g) != [] else ():
+        if a == 0 and b == 0:
+            continue
+        if a == 0 or b == 0 or not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+            return False
+        ratio = mpmath.mpmathify(a) / mpmath.mpmathify(b)
+        first = first or ratio
+        if not close(ratio / first, Fraction(1)) or positive and (mpmath.im(first) or first < 0):
+            return False
+        agreed += 1
+    return agreed >= 3
+
+
+def ulp(node):
+    """The weight of the last digit that a decimal shows (3.14: 1/100; 4.5e3: 100); None for other trees."""
+    if node.op == "neg":
+        return ulp(node.args[0])
+    if node.op == "mul" and len(node.args) == 2 and node.args[1].op == "pow" and node.args[1].args[0] == num(10):
+        return ulp(node.args[0]) and ulp(node.args[0]) * values(node.args[1:])[0][0]
+    return node.args[1] if node.op == "num" else None
+
+
+def same_scalar(p, g) -> bool:
+    """Equal as numbers or functions. A decimal also stands for the irrational number that rounds to its digits."""
+    if symbols(p, g):
+        return same_function(p, g)
+    (a, b), unreal = values((p, g))
+    if close(a, b) or unreal:
+        return close(a, b)
+    for decimal, x, step in ((a, b, ulp(p)), (b, a, ulp(g))):
+        if step and isinstance(decimal, Fraction) and not isinstance(x, Fraction) and mpmath.isfinite(x):
+            rational = Fraction(int(mpmath.nint(x * 10 ** 30)), 10 ** 30).limit_denominator(10 ** 6)
+            return (abs(decimal / step) >= 10 ** (SHOWN - 1) and not close(x, rational)
+                    and abs(x - mpmath.mpmathify(decimal)) * 2 <= mpmath.mpmathify(step))
+    return False
+
+
+# ---- comparing trees -----------------------------------------------------------------------------------------
+
+def equal(p, g) -> bool:
+    """Whether two trees are the same answer: the same region, or the same solutions in any order."""
+    if p == g:
+        return True
+    if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
+        mine, theirs = region(p), region(g)
+        if mine and theirs:
+            return (mine[0] == theirs[0] or None in (mine[0], theirs[0])) and matched(mine[1], theirs[1], same_piece)
+    return matched(solutions(as_point(p, g)), solutions(as_point(g, p)), equal_one)
+
+
+def matched(p, g, same) -> bool:
+    """Whether two lists hold the same things, each as often, in any order."""
+    rest = list(g)
+    for item in p if len(p) == len(g) else ():
+        found = next((k for k, other in enumerate(rest) if same(item, other)), None)
+        if found is None:
+            return False
+        rest.pop(found)
+    return len(p) == len(g)
+
+
+def solutions(node) -> list[Node]:
+    """The answers in a list, a set, an alternative or a plus-minus, one by one; anything else is one answer."""
+    op, args = node
+    if op in ("list", "or", "set"):
+        found = [solution for item in args for solution in solutions(item)]
+        return found[:1] if op == "or" and all(equal_one(found[0], other) for other in found[1:]) else found
+    if op == "rel" and args[0][-1] in ("=", "in") and args[1][-1].op == "set":
+        return solutions(args[1][-1])
+    if op == "unit":
+        return [Node("unit", (value, args[1])) for value in solutions(args[0])]
+    if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
+        return [rebuild(node, lambda n: n if n.op not in ("pm", "mp") else n.args[0] if n.op == plus else negative(n.args[0]))
+                for plus in ("pm", "mp")]
+    return [node]
+
+
+def equal_one(p, g) -> bool:
+    """Whether two single answers are the same. Types are respected; a name or a unit may be on one side only."""
+    p, g = last_side(p), last_side(g)
+    ops = (p.op, g.op)
+    if p == g:
+        return True
+    if "rel" in ops:
+        return same_relation(p, g)
+    if "unit" in ops:
+        units = {n.args[1] for n in (p, g) if n.op == "unit"}
+        return (len(units) == 1 or "count" in units) and equal(*(n.args[0] if n.op == "unit" else n for n in (p, g)))
+    if "ratio" in ops:                                                       # 3:4 = 6:8 = 3/4
+        p, g = ([quotient(x, n.args[-1]) for x in n.args[:-1]] if n.op == "ratio" else [n] for n in (p, g))
+        return len(p) == len(g) and all(map(equal, p, g))
+    if ops.count("percent") == 1 and same_scalar(*(n.args[0] if n.op == "percent" else n for n in (p, g))):
+        return True
+    p_rows, g_rows = rows(p), rows(g)
+    if p_rows and g_rows:
+        return [len(r) for r in p_rows] == [len(r) for r in g_rows] and all(
+            equal(x, y) for r, s in zip(p_rows, g_rows) for x, y in zip(r, s))
+    if "tuple" in ops:
+        return p.op == g.op and p.args[::2] == g.args[::2] and len(p.args[1]) == len(g.args[1]) and all(
+            map(equal, p.args[1], g.args[1]))
+    return same_scalar(p, g)
+
+
+def rows(node):
+    """The rows of a matrix, of a multiple of one, or of a vector (a, b, c) as a column; None for other trees."""
+    if node.op == "matrix":
+        return node.args[1] if node.args[0] == "matrix" else None
+    if node.op == "tuple" and node.args[::2] == ("(", ")"):
+        return tuple((x,) for x in node.args[1])
+    for k, inner in enumerate(node.args if node.op in ("mul", "neg") else ()):
+        if inside := rows(inner):
+            return tuple(tuple(Node(node.op, (*node.args[:k], x, *node.args[k + 1:])) for x in row) for row in inside)
+    return None
+
+
+def as_point(node, other):
+    """x = 2, y = 3 as the point (2, 3) if the other side is a point; else the tree itself."""
+    pairs = [n.args[1] for n in node.args if n.op == "rel" and n.args[0] == ("=",)] if node.op == "list" else []
+    names = [name for name, _ in pairs if name.op == "sym"]
+    point = other.op == "tuple" and len(names) == len(node.args) and names == sorted(set(names))
+    return Node("tuple", ("(", tuple(value for _, value in pairs), ")")) if point else node
+
+
+def last_side(node):
+    """A chain of equations says its last side if it is true: 57+39 = 96 says 96, and S = 2 \\cdot 3 = 6 says S = 6."""
+    if node.op != "rel" or set(node.args[0]) != {"="} or symbols(node.args[1][-1]):
+        return node
+    *sides, last = node.args[1]
+    known = [side for side in sides if not symbols(side)]
+    if not all(equal(side, last) for side in known):
+        return node
+    return last if len(known) == len(sides) else Node("rel", (("=",), (sides[0], last))) if is_name(sides[0]) else node
+
+
+def is_name(node) -> bool:
+    """Left sides that only name a quantity: x, (x, y), AB, f(2), m+n, P(A), |AB|, \\sin A."""
+    op, args = node
+    if op == "mul":
+        return is_name(args[0]) and all(is_name(a) or a.op == "num" for a in args[1:])
+    return op == "sym" or op in ("add", "call", "tuple") and all(map(is_name, args[1] if op == "tuple" else (
+        a for a in args if type(a) is Node)))
+
+
+def same_relation(p, g) -> bool:
+    """x = 5 and 5; f(x) = 2x and f(t) = 2t and 2x; y = 2x+1 and 2x-y+1 = 0; 2x > 4 and x > 2."""
+    for one, other in ((p, g), (g, p)):
+        if other.op != "rel":                                                # a name may be on one side only
+            name, body = one.args[1][0], one.args[1][-1]
+            return one.args[0] == ("=",) and is_name(name) and symbols(name)[0] not in symbols(body) and equal(body, other)
+    if len(p.args[0]) != 1 or len(g.args[0]) != 1:
+        return False
+    (name, body), (other, value) = p.args[1], g.args[1]
+    if p.args[0] == g.args[0] == ("=",) and is_name(name) and is_name(other):
+        if name.op == other.op == "mul" and name.args[0] == other.args[0]:   # f(x) and f(t)
+            new = dict(zip(other.args[1:], name.args[1:]))
+            return equal(body, rebuild(value, lambda n: new.get(n, n)))
+        if name == other:
+            return equal(body, value)
+    (operator, f), (same, h) = standard_form(p), standard_form(g)
+    return operator == same and proportional(f, h, positive=operator in ("<", "<="))
+
+
+def standard_form(node):
+    """A relation as (operator, f), meaning f operator 0, with > turned round."""
+    operator, (left, right) = node.args[0][0], node.args[1]
+    left, right = (right, left) if operator[0] == ">" else (left, right)
+    return operator.replace(">", "<"), Node("add", (left, negative(right)))
+
+
+INFINITY = Node("const", ("inf",))
+
+
+def region(node):
+    """(variable or None, pieces) of an interval, inequality, union or difference; None for other trees.
+    A piece is (left bracket, low, high, right bracket)."""
+    op, args = node
+    if op == "tuple" and len(args[1]) == 2:
+        return None, [(args[0], *args[1], args[2])]
+    if op == "set":
+        return None, [("[", x, x, "]") for x in args]
+    if op == "minus" and args[0] == parse("\\mathbb{R}") and args[1].op == "set" and not symbols(args[1]):
+        cuts = sorted(solutions(args[1]), key=lambda cut: values([cut])[0][0])
+        return None, [("(", low, high, ")") for low, high in zip([negative(INFINITY), *cuts], [*cuts, INFINITY])]
+    if op in ("union", "or", "list"):
+        parts = [region(item) for item in args]
+        same = None not in parts and len({part[0] for part in parts}) == 1
+        return (parts[0][0], [piece for part in parts for piece in part[1]]) if same else None
+    if op == "rel" and args[0] == ("in",):
+        inner = region(args[1][1])
+        return inner and (args[1][0].args[0] if args[1][0].op == "sym" else None, inner[1])
+    return inequality(*args) if op == "rel" else None
+
+
+def inequality(operators, sides):
+    """region() of x < a, a <= x < b and x != a, either way round."""
+    if all(operator[0] == ">" for operator in operators):
+        operators, sides = [o.replace(">", "<") for o in reversed(operators)], sides[::-1]
+    k = next((k for k, side in enumerate(sides) if side.op == "sym"), None)
+    if k is None or len(sides) > 3 or len(sides) == 3 and k != 1 or sides[k].args[0] in symbols(*sides[:k], *sides[k + 1:]):
+        return None
+    name = sides[k].args[0]
+    if list(operators) == ["!="]:
+        return name, [("(", negative(INFINITY), sides[1 - k], ")"), ("(", sides[1 - k], INFINITY, ")")]
+    if set(operators) - {"<", "<="}:
+        return None
+    low = ("[" if operators[0] == "<=" else "(", sides[0]) if k else ("(", negative(INFINITY))
+    high = (sides[-1], "]" if operators[-1] == "<=" else ")") if k < len(sides) - 1 else (INFINITY, ")")
+    return name, [(*low, *high)]
+
+
+def same_piece(p, g) -> bool:
+    return p[::3] == g[::3] and equal(p[1], g[1]) and equal(p[2], g[2])

@@ -562,8 +562,6 @@ np.arcsin(10/13)  ==  \arcsin(10/13)
 \left\lfloor\frac{n}{2}\right\rfloor  ==  \lfloor n/2 \rfloor
 \lceil n/2 \rceil  ==  \lfloor (n+1)/2 \rfloor
 \left\lfloor\log _{2} n\right\rfloor+1  ==  1 + \lfloor \log_2 n \rfloor
-\max(2,3)  ==  3
-\gcd(12,18)  ==  6
 \ln 2  !=  \log 2
 \ln 2  !=  \ln 3
 \ln 2  !=  2
@@ -975,7 +973,6 @@ TABLES["matrices and vectors"] = r"""
 \begin{pmatrix} 1 & 2 \\ 3 & 4 \\ \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
 \begin{pmatrix} 1 \\[2pt] 2 \end{pmatrix}  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
 \begin{pmatrix} 16/49 \\ 48/49 \\ 24/49 \end{pmatrix}  ==  \frac{8}{49}\begin{pmatrix} 2 \\ 6 \\ 3 \end{pmatrix}
-\begin{pmatrix} 1 & 2 \end{pmatrix}^T  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
 (-18,-49,96)  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
 \langle -18,-49,96 \rangle  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
 A = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}

@@ -60,8 +60,7 @@ def head_logits(hidden: Tensor, weight: Tensor) -> Tensor:
 
 
 def _scored(hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(hidden.dtype, torch.float32)
-    return logprob_entropy_reference(hidden.to(dtype) @ weight.to(dtype).T, targets, temperature)
+    return logprob_entropy_reference(hidden @ weight.T, targets, temperature)
 
 
 def linear_logprob_entropy_reference(
@@ -69,6 +68,8 @@ def linear_logprob_entropy_reference(
 ) -> tuple[Tensor, Tensor]:
     """Plain torch, n rows at a time, so that on a CPU their logits stay in the caches; checkpoint makes them
     again in the backward. In and out as linear_logprob_entropy."""
+    dtype = torch.promote_types(hidden.dtype, torch.float32)
+    hidden, weight = hidden.to(dtype), weight.to(dtype)  # outside the loop: gradients add up in fp32 too
     n = max(1, CPU_CHUNK // len(weight))
     parts = [  # of ([n], [n])
         checkpoint(_scored, h, weight, y, temperature, use_reentrant=False, preserve_rng_state=False)

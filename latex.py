@@ -285,7 +285,7 @@ class Parser:
     def sum(self):
         terms = []
         while (sign := self.take(r"\+|-|\\pm|\\mp")) or not terms:
-            kind, term = sign[0].strip() if sign else "+", self.term()
+            kind, term = sign[0].strip() if sign else "+", self.signed(self.term)
             terms.append(term if kind == "+" else negative(term) if kind == "-" else Node(kind[1:], (term,)))
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
@@ -295,10 +295,13 @@ class Parser:
             operator = self.take(r"\\cdot|\\times|\\ast|\*(?!\*)|/|\\div")
             if not operator and not self.factor_follows():
                 break
-            factor = negative(self.power()) if operator and self.take("-") else self.power()
+            factor = self.signed(self.power) if operator else self.power()
             divide = operator and operator[0].strip() in ("/", "\\div")
             factors.append(Node("pow", (factor, num(-1))) if divide else factor)
         return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
+
+    def signed(self, rule):
+        return negative(rule()) if self.take("-") else rule()
 
     def factor_follows(self):
         """Whether something that multiplies is next: 2x, 3(a+b), \\sqrt2\\sqrt3, but not two numbers side by side."""

@@ -175,20 +175,23 @@ class Worker:
     """A child process that grades one pair a line. The child carries its own bomb: SIGALRM ends it when a pair takes too
     long (also inside one long C call, also when the parent is gone), end-of-file when the parent closes or dies. The
     next pair then gets a new process. It is a program of its own, not a fork: safe beside threads and torch."""
-    process = None
+
+    def __init__(self):
+        self.process, self.lock = None, threading.Lock()
 
     def grade(self, *request) -> str:
         """Send (answer, gold, grader, timeout); get 'right' or 'wrong', 'timeout', or 'error: ...'."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker"], encoding="utf-8",
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            verdict = self.process.stdout.readline().strip()
-        except BrokenPipeError:                                              # killed since the last pair
-            verdict = ""
-        return verdict or ("timeout" if self.process.wait() == -signal.SIGALRM else "error: the worker died")
+        with self.lock:
+            try:
+                if self.process is None or self.process.poll() is not None:
+                    self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker"],
+                                                    encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                self.process.stdin.write(json.dumps(request) + "\n")
+                self.process.stdin.flush()
+                verdict = self.process.stdout.readline().strip()
+            except OSError as error:                                         # no process to be had, or just killed
+                return f"error: {error!r}"
+            return verdict or ("timeout" if self.process.wait() == -signal.SIGALRM else "error: the worker died")
 
 
 def work() -> None:
@@ -220,9 +223,8 @@ def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False
     answers = [extract_answer(r, require_box=require_box or grader == "paper") for r in responses]
     keys = [(answer, str(gold), grader) for answer, gold in zip(answers, golds, strict=True)]
 
-    def drain(worker, queue):
-        for key in iter(lambda: queue.pop() if queue else None, None):       # the lock below is held: few race, none wait
-            VERDICTS[key] = worker.grade(*key, timeout)
+    def drain(worker, share):
+        VERDICTS.update((key, worker.grade(*key, timeout)) for key in share)
 
     with POOL:
         if len(VERDICTS) > 100_000:
@@ -237,6 +239,9 @@ def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False
         for thread in threads[:len(rest)]:
             thread.join()
         verdicts = [VERDICTS[key] if key[0] is not None else "wrong" for key in keys]
+        for key in rest:
+            if VERDICTS[key].startswith("error"):                            # bad luck is not remembered
+                del VERDICTS[key]
     result = Rewards(float(verdict == "right") for verdict in verdicts)
     result.timeouts, result.errors = verdicts.count("timeout"), sum(v.startswith("error") for v in verdicts)
     return result
@@ -274,7 +279,7 @@ def main(config: Config) -> int:
         for response, gold in list(pairs(config)):
             answer = extract_answer(response, require_box=config.require_box or config.grader == "paper")
             right = answer is not None and grade(answer, gold, config.grader)
-            read = explain(answer, gold)[1] if answer is not None else "no answer found"
+            read = explain(answer, gold)[1] if answer is not None else "nothing: no answer found"
             print(f"{'equal' if right else 'not equal'}: answer {answer!r}, gold {gold!r}; read as {read}")
     except (OSError, ValueError) as error:
         print(f"verify.py: {error}", file=sys.stderr)

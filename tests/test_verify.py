@@ -59,6 +59,7 @@ $42$  ==  42
 1  !=  01 1
 17  !=  1,7
 --7  !=  -7
+3 + -10  ==  -7
 7-  !=  7
 """
 
@@ -1309,3 +1310,231 @@ def test_a_hostile_answer_is_wrong_in_no_time_and_without_growth(answer):
     assert reward(answer, "7") == reward(f"\\boxed{{{answer}", "7") == 0.0
     is_equivalent(answer, answer + " ")
     assert time.perf_counter() - start < 2
+
+
+# ---- properties ----------------------------------------------------------------------------------------------
+
+def benchmark_golds():
+    """Every gold answer of the benchmark files, where they are present."""
+    for path in sorted(BENCHMARKS.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if path.stem == "olympiadbench":
+                yield from row["final_answer"]
+            elif path.stem == "minerva_math":
+                yield extract_answer(row["solution"], require_box=True)
+            else:
+                yield str(row["answer"])
+
+
+REWRITES = [lambda g: g + ".", lambda g: f"${g.replace('$', '')}$" if r"\$" not in g else g, lambda g: f"{{{g}}}",
+            lambda g: g.replace(r"\frac", r"\dfrac").replace("ddfrac", "dfrac").replace("tdfrac", "tfrac"), lambda g: f" {g} ",
+            lambda g: g.replace("-", "−"), lambda g: g + r"\!", lambda g: r"\displaystyle " + g, lambda g: g.replace("+", " + "),
+            lambda g: g.replace(" = ", "="), lambda g: g.replace(r"\pi", "π"), lambda g: g.replace(" ", "  ")]
+UNREADABLE_GOLDS = 6        # typing errors and sentences among the golds: equal to their own text alone
+
+
+@pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="the benchmark files are not in ../shared/data")
+def test_every_benchmark_gold_equals_its_harmless_rewritings_but_for_six_that_are_no_formulas():
+    golds = sorted(set(benchmark_golds()))
+    assert len(golds) > 900
+    assert all(is_equivalent(gold, gold) for gold in golds)
+    failing = {gold for gold in golds for rewrite in REWRITES if not is_equivalent(rewrite(gold), gold)}
+    assert len(failing) <= UNREADABLE_GOLDS, failing
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_harmless_rewriting_changes_no_verdict_of_the_tables(rewrite):
+    for row in rows(name for name in TABLES if name not in ("hedges, doubts and guesses", "decimals")):
+        prediction, gold, same = row.values
+        if not same or "..." not in prediction:
+            assert is_equivalent(rewrite(prediction), gold) is same, (rewrite(prediction), gold)
+
+
+@given(st.integers(-10**30, 10**30), st.integers(1, 10**12), st.integers(1, 99))
+def test_fractions_are_compared_exactly(a, b, k):
+    assert is_equivalent(rf"\frac{{{a * k}}}{{{b * k}}}", f"{a}/{b}")
+    assert not is_equivalent(rf"\frac{{{a * k + 1}}}{{{b * k}}}", f"{a}/{b}")
+
+
+@given(st.integers(-10**15, 10**15), st.integers(0, 9), st.integers(1, 9))
+def test_one_wrong_digit_is_wrong(n, place, change):
+    assert is_equivalent(f"{n:,}", str(n)) and is_equivalent(f"{n}.0", str(n)) and is_equivalent(f"x = {n}", str(n))
+    assert not is_equivalent(str(n + change * 10**place), str(n))
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=6), st.randoms())
+def test_lists_ignore_order_and_tuples_do_not(numbers, rng):
+    shuffled = rng.sample(numbers, len(numbers))
+    text, mixed = ", ".join(map(str, numbers)), ", ".join(map(str, shuffled))
+    assert is_equivalent(mixed, text) and is_equivalent(rf"\{{{mixed}\}}", text)
+    assert is_equivalent(f"({mixed})", f"({text})") is (shuffled == numbers)
+    assert not is_equivalent(f"{text}, 99", text) and not is_equivalent(f"{text}, {numbers[0]}", text)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=6))
+def test_a_polynomial_equals_its_terms_in_any_order_and_no_other_polynomial(coefficients):
+    terms = [f"({c})x^{{{k}}}" for k, c in enumerate(coefficients)]
+    horner = "0"
+    for c in reversed(coefficients):
+        horner = f"({horner})x + {c}"
+    assert is_equivalent("+".join(reversed(terms)), "+".join(terms)) and is_equivalent(horner, "+".join(terms))
+    assert not is_equivalent("+".join([*terms, f"x^{{{len(terms)}}}"]), "+".join(terms))
+
+
+TOKENS = r"""0 1 7 12 3.5 .5 1e5 1,000 + - * / ^ _ ! % ' ( ) [ ] { } | , ; : = < > & . x y n e i C \frac \sqrt \sqrt[3] ^{ _{ \{ \} \pi
+    \infty \cup \in \pm \cdot \sin \log_ \ln \binom \lfloor \rfloor \begin{pmatrix} \end{pmatrix} \\ \text{ or and \overline{ \ldots
+    \mathbb{R} \setminus \% \$ ^\circ \le \neq 2500! 10^{400} \choose sqrt sin \exp (-1)^ \mid π √ ² ½ ° \unit{m} \prime""".split()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*TOKENS, " "]), max_size=60), st.sampled_from(["7", r"\sqrt{7}+x", "(1,2]", "x=5", "2x-y=1", "3.14"]))
+def test_any_tokens_get_a_verdict_that_is_quick_and_symmetric(tokens, gold):
+    text, start = "".join(tokens), time.perf_counter()
+    assert is_equivalent(text, gold) is is_equivalent(gold, text)
+    assert {reward(f"\\boxed{{{text}}}", gold, grader=grader) for grader in ("oneshot", "paper")} <= {0.0, 1.0}
+    assert time.perf_counter() - start < 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=80))
+def test_any_unicode_text_gets_a_verdict(text):
+    assert is_equivalent(text, "7") is is_equivalent("7", text)
+    assert reward(text, "7") in (0.0, 1.0)
+
+
+# ---- many at once --------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def empty_cache():
+    verify.VERDICTS.clear()
+    yield
+    verify.VERDICTS.clear()
+
+
+def test_rewards_are_the_rewards_of_each_in_order(empty_cache):
+    table = [row.values for row in rows(["radicals and powers", "units", "text answers", "intervals and inequalities"])]
+    responses, golds = [f"so \\boxed{{{p}}}" for p, _, _ in table], [g for _, g, _ in table]
+    result = rewards(responses, golds)
+    assert result == [reward(r, g) for r, g in zip(responses, golds)] and (result.timeouts, result.errors) == (0, 0)
+    assert isinstance(result, list) and set(result) == {0.0, 1.0}
+
+
+def test_rewards_of_unequal_numbers_of_responses_and_golds_is_an_error():
+    with pytest.raises(ValueError):
+        rewards([r"\boxed{1}"], ["1", "2"])
+
+
+def test_an_unknown_grader_is_an_error():
+    with pytest.raises(ValueError, match="grader"):
+        rewards([], [], grader="papers")
+
+
+def test_plain_numbers_start_no_process(empty_cache, monkeypatch):
+    monkeypatch.setattr(verify.Worker, "grade", lambda *_: pytest.fail("a worker was asked"))
+    assert rewards([r"\boxed{96}", r"\boxed{95}", "no box here", r"\boxed{\frac{64}{5}}"], ["96", "96", "96", "12.8"]) == [1, 0, 0, 1]
+
+
+def test_each_distinct_pair_is_graded_once(empty_cache, monkeypatch):
+    asked = []
+    monkeypatch.setattr(verify.Worker, "grade", lambda self, *request: asked.append(request) or "right")
+    assert rewards([r"\boxed{\sqrt{2}}"] * 100, [r"\sqrt2"] * 100) == [1.0] * 100 and len(asked) == 1
+    rewards([r"\boxed{\sqrt{2}}"] * 100, [r"\sqrt2"] * 100)
+    assert len(asked) == 1
+
+
+def test_a_pair_that_takes_too_long_is_stopped_counted_and_the_next_ones_are_graded(empty_cache):
+    result = rewards([r"\boxed{\sqrt{2}}", r"\boxed{7\pi}"], [r"\sqrt{2}+1", r"7 \pi"], timeout=1e-6)
+    assert (list(result), result.timeouts, result.errors) == ([0.0, 0.0], 2, 0)
+    verify.VERDICTS.clear()
+    result = rewards([r"\boxed{\sqrt{2}}", r"\boxed{7\pi}"], [r"\sqrt{2}+1", r"7 \pi"])
+    assert (list(result), result.timeouts, result.errors) == ([0.0, 1.0], 0, 0)
+
+
+def test_a_killed_worker_is_an_error_that_is_counted_and_is_replaced(empty_cache):
+    assert rewards([r"\boxed{\sqrt{4}}"], ["2"]) == [1.0]
+    for worker in verify.WORKERS:
+        if worker.process:
+            worker.process.send_signal(signal.SIGSTOP)          # so that the pair is still there when the kill comes
+    timer = threading.Timer(0.3, lambda: [w.process and w.process.kill() for w in verify.WORKERS])
+    timer.start()
+    result = rewards([r"\boxed{\sqrt{9}}"], ["3"])
+    timer.join()
+    assert (list(result), result.timeouts, result.errors) == ([0.0], 0, 1)
+    verify.VERDICTS.clear()
+    assert rewards([r"\boxed{\sqrt{9}}"], ["3"]) == [1.0]
+
+
+def test_workers_have_bounded_memory_and_neither_torch_nor_tyro(empty_cache):
+    rewards([r"\boxed{\sqrt{4}}"], ["2"])
+    process = next(w.process for w in verify.WORKERS if w.process)
+    limits = Path(f"/proc/{process.pid}/limits").read_text()
+    assert str(verify.MEMORY) in next(line for line in limits.splitlines() if line.startswith("Max address space"))
+    maps = Path(f"/proc/{process.pid}/maps").read_text()
+    assert "torch" not in maps
+    subprocess.run([sys.executable, "-c", "import verify, sys; assert not {'torch', 'tyro', 'sympy'} & set(sys.modules)"],
+                   cwd=ROOT, check=True)
+
+
+def test_rewards_work_from_several_threads_at_once(empty_cache):
+    results = {}
+
+    def grade(k):
+        results[k] = rewards([rf"\boxed{{\sqrt{{{j * j}}}}}" for j in range(k, k + 20)], [str(j) for j in range(k, k + 20)])
+    threads = [threading.Thread(target=grade, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {k: [1.0] * 20 for k in range(6)}
+
+
+def test_a_killed_parent_leaves_no_worker_behind():
+    code = (r"import verify, time; verify.rewards([r'\boxed{\sqrt{4}}', r'\boxed{\sqrt{9}}'], ['2', '3']);"
+            "print(*(w.process.pid for w in verify.WORKERS), flush=True); time.sleep(60)")
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2 and all(os.path.exists(f"/proc/{pid}") for pid in pids)
+    parent.kill()
+    parent.communicate()
+
+    def running(pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"       # a zombie waits for init alone
+        except FileNotFoundError:
+            return False
+    deadline = time.time() + 10
+    while any(map(running, pids)) and time.time() < deadline:
+        time.sleep(0.05)
+    assert not any(map(running, pids))
+
+
+# ---- the source, and the command line ------------------------------------------------------------------------
+
+def test_the_source_has_no_way_to_run_text_as_code():
+    import ast
+    for name in ("verify.py", "latex.py"):
+        names = {n.id for n in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(n, ast.Name)}
+        assert not names & {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "lambdify", "importlib"}
+
+
+def command_line(*options):
+    return subprocess.run([sys.executable, "verify.py", *options], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_command_line_says_what_was_extracted_how_it_was_read_and_the_verdict(tmp_path):
+    done = command_line("--response", r"so \boxed{\frac{64}{5}}", "--gold", "12.8")
+    assert done.returncode == 0 and done.stdout.startswith("equal: ") and r"\frac{64}{5}" in done.stdout.replace("\\\\", "\\")
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"response": "\\\\boxed{5}", "gold": "6"}\n{"response": "we get 6", "gold": 6}\n')
+    lines = command_line("--file", str(file)).stdout.splitlines()
+    assert [line.startswith("not equal") for line in lines] == [True, True] and "no answer" in lines[1]
+
+
+@pytest.mark.parametrize("options, part", [((), "give"), (("--response", "5"), "give"), (("--file", "no.jsonl"), "no.jsonl"),
+                                           (("--file", "FILE"), "line 2"), (("--grader", "mine"), "grader")])
+def test_bad_input_on_the_command_line_is_one_line_and_exit_code_2(options, part, tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"response": "5", "gold": "5"}\n{"response": "5"}\n')
+    done = command_line(*(str(file) if option == "FILE" else option for option in options))
+    assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr and done.stdout == ""

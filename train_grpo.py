@@ -64,8 +64,8 @@ class Config:
     weight_decay: float = 0.01                     # decoupled
     max_grad_norm: float = 1.0                     # the gradient's global norm is clipped to this
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
-    validation: str = "tiny-validation"            # set whose greedy accuracy chooses the best checkpoint
-    eval_every: int = 10                           # steps between evaluations, each followed by a checkpoint
+    validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
+    eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
     max_rows: int = 256                            # responses decoded at a time on each rank (bounds the KV cache)
     micro_batch_tokens: int = 4096                 # tokens in one forward and backward pass (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
@@ -273,7 +273,7 @@ def train(config: Config, recipe: str) -> None:
     for step in bar:
         clock = time.perf_counter()
         batch, metrics = rollout(config, actor, tokenizer, problems, prompts, world, step)
-        if step == 1:
+        if step == 1 and world.rank == 0:
             report_base(metrics, bar)
         scoring = time.perf_counter()
         scored = score(config, actor, reference, batch, world)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")      # small tensors: a second thread costs more than it brings
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))                # the scripts are flat files in the repository's root
 

@@ -92,7 +92,7 @@ def render(node) -> str:
 UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair in r"""
     −:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge ⩽:\le ⩾:\ge
     ≠:\ne ≈:\approx ∪:\cup ⋃:\cup ∈:\in ±:\pm ∓:\mp ℝ:\mathbb{R} ∅:\emptyset ′:' ’:' ⌊:\lfloor ⌋:\rfloor ⌈:\lceil ⌉:\rceil
-    ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots £:\pounds €:\euro ，:, ％:% （:( ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus
+    ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots ¢:cents £:\pounds €:\euro ，:, ％:% （:( ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus
     ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4} α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon
     θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi ω:\omega Δ:\Delta Ω:\Omega""".split()}
                         | dict.fromkeys("\u00a0\u2009\u202f\u3000", " "))
@@ -104,14 +104,14 @@ FUNCTIONS = ({name: name for name in (*TRIG, "sinh", "cosh", "tanh", "ln", "log"
              | {arc + t: "a" + t for arc in ("arc", "a") for t in TRIG} | {"lg": "log"})
 CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
 KNOWN = {*FUNCTIONS, *CONSTANTS, "sqrt"}
-RELATIONS = {r"=|\\approx|\\simeq|\\equiv": "=", r"<=|\\leqslant|\\leq|\\le": "<=", r">=|\\geqslant|\\geq|\\ge": ">=",
+RELATIONS = {r"=|\\equiv": "=", r"\\approx|\\simeq": "~", r"<=|\\leqslant|\\leq|\\le": "<=", r">=|\\geqslant|\\geq|\\ge": ">=",
              r"<|\\lt": "<", r">|\\gt": ">", r"!=|\\neq|\\ne": "!=", r"\\in": "in"}
 
 # A unit a group: its name, then its other spellings. Letters in ( ) count only inside \text, \mathrm or after '/'.
 # The group "count" holds nouns that only say what was counted: they are read and forgotten.
 UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """degree degrees deg; dollar dollars USD; pounds;
     euro euros; cent cents; mm millimeter millimeters; cm centimeter centimeters centimetre centimetres; km kilometer
-    kilometers kilometre kilometres; (m) meter meters metre metres; nm nanometer nanometers; pm; in inch inches; ft foot
+    kilometers kilometre kilometres; (m) meter meters metre metres; nm nanometer nanometers; in inch inches; ft foot
     feet; yd yard yards; mi mile miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day
     days; week weeks; month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce ounces;
     ton tons; (L) liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons; (J) joule joules; kJ;
@@ -138,6 +138,9 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"(?<=\d)\s*\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "),
     (r"\\lbrace(?![a-z])", r"\\{"), (r"\\rbrace(?![a-z])", r"\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
     (r"\\backslash(?![a-z])|-(?=\s*\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
+    (r"\\boxed(?=\s*\{)", ""),
+    (r"(?:,|where|for)\s*[a-z]\s*\\in\s*\\mathbb\s*\{?[ZN]\}?\s*$", ""), (r"\ball real numbers\b", r"\\mathbb R"),
+    (r"\bno (?:real )?solutions?\b", r"\\emptyset "), (r"\\frac\s*\{\s*(\\\w+\{\w+\})\s*\}\s*\{\s*(\\(?:text|mathrm)\{\w+\})\s*\}", r"\1/\2"),
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 
 
@@ -197,7 +200,7 @@ UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s
         r"(?:\\unit\{(\w)\}|(\\(?:AA|dollar|pounds|euro)|[A-Za-z]+))\.?(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
 DEGREE = r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)(?:\s*(?:\\unit\{[CFK]\}|[CF](?![A-Za-z])))?|\\degree"
 MATRIX = r"\\begin\s*\{([pbv]|small|)(?:matrix|array)\}(?:\s*\{[clr|\s]*\})?"
-ENDS_TERM = (r"\\(?:\}|\\|(?:cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)(?![A-Za-z]))")
+ENDS_TERM = (r"\\(?:\}|\\|(?:p?b?mod|cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)(?![A-Za-z]))")
 BRACKETS = {"(": ("(", r"[)\]]"), "[": ("[", r"[)\]]"), "\\{": ("{", r"\\\}"), "\\langle": ("(", r"\\rangle"),
             "\\lbrack": ("[", r"\\rbrack|\)")}
 FENCES = {"|": ("abs", r"\|"), "\\vert": ("abs", r"\\vert"), "\\lvert": ("abs", r"\\rvert"),
@@ -210,6 +213,7 @@ class Parser:
     def __init__(self, text: str):
         self.s, self.i, self.depth = text, 0, 0
         self.bars = self.brackets = 0          # open |...| ; open ( [ \{, in which commas don't group thousands
+        self.in_set = False                    # inside \{ \}, where | and : mean "such that"
         self.either = False                    # solutions were joined by "or"
         self.trig = self.degrees = False       # inside sin(...), where degrees are pi/180 ; saw ^\circ elsewhere
 
@@ -248,11 +252,14 @@ class Parser:
         while operator := self.take(RELATION):
             operators.append(list(RELATIONS.values())[operator.lastindex - 1])
             sides.append(self.side())
-        return Node("rel", (tuple(operators), tuple(sides))) if operators else sides[0]
+        if operators and operators[-1] == "~" and not symbols(sides[-2]):              # 2\sqrt2 \approx 2.83
+            operators, sides = operators[:-1], sides[:-1]
+        operators = tuple(operator.replace("~", "=") for operator in operators)
+        return Node("rel", (operators, tuple(sides))) if operators else sides[0]
 
     def side(self):
         parts = [self.measure()]
-        for operator, op in ((r"\\cup", "union"), (r"\\setminus", "minus"), (":", "ratio")):
+        for operator, op in ((r"\\cup", "union"), (r"\\setminus", "minus"), (":(?!=)" if not self.in_set else "$.", "ratio")):
             while self.take(operator):
                 parts.append(self.measure())
             if len(parts) > 1:
@@ -267,6 +274,8 @@ class Parser:
         names = [front[2]] if front else ["degree"] if self.degrees else []
         while unit := self.unit():
             names.append(unit)
+        if self.take(r"\\[pb]?mod"):
+            names.append(f"mod {render(self.argument())}")
         self.degrees = False
         return Node("unit", (value, " ".join(names))) if names else value
 
@@ -392,14 +401,15 @@ class Parser:
 
     def bracket(self, left, closing):
         """(a, b) and <a, b> are ordered, [a, b) is an interval, \\{a, b\\} a set; ( ) or [ ] around one item only group."""
-        bars, trig, self.bars, self.trig = self.bars, self.trig, 0, self.trig and left != "{"
+        saved, in_set = (self.bars, self.trig, self.in_set), left == "{"
+        self.bars, self.trig, self.in_set = int(in_set), self.trig and not in_set, in_set
         self.brackets += 1
-        items = () if left == "{" and self.next(closing) else self.items()
-        condition = self.item() if left == "{" and self.take(r"\||:|\\mid") else None          # \{x \mid x > 2\}
+        items = () if in_set and self.next(closing) else self.items()
+        condition = self.item() if in_set and self.take(r"\||:|\\mid") else None          # \{x \mid x > 2\}
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
-        self.bars, self.trig = bars, trig
-        if left == "{":
+        self.bars, self.trig, self.in_set = saved
+        if in_set:
             return condition or Node("set", items)
         return items[0] if len(items) == 1 and left + right in ("()", "[]") else Node("tuple", (left, items, right))
 
@@ -651,9 +661,10 @@ def close(a, b) -> bool:
 
 def sample(p, g):
     """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9); they
-    are natural numbers where a factorial, a floor or (-1)^n says that the variables are integers."""
-    integral = any(n.op == "call" and n.args[0] in ("floor", "ceil", "factorial", "binom")
-                   or n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
+    are natural numbers where a factorial, a floor on both sides or (-1)^n says that the variables are integers."""
+    calls = [{n.args[0] for n in walk(tree) if n.op == "call"} for tree in (p, g)]
+    integral = (calls[0] | calls[1]) & {"factorial", "binom"} or all(names & {"floor", "ceil"} for names in calls) or any(
+        n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
     for k in range(20):
         rng = random.Random(k)
         low, high = ((0, 97), (0, 873), (-873, 0), (-873, 873))[k % 4]
@@ -820,8 +831,9 @@ def last_side(node):
 def is_name(node) -> bool:
     """Left sides that only name a quantity: x, (x, y), AB, f(2), m+n, P(A), |AB|, \\sin A."""
     op, args = node
-    if op == "mul":
-        return is_name(args[0]) and all(is_name(a) or a.op == "num" for a in args[1:])
+    if op == "mul":                                                          # f(x), f^{-1}(x), AB
+        head = args[0].args[0] if args[0].op == "pow" and args[0].args[1] == negative(num(1)) else args[0]
+        return is_name(head) and all(is_name(a) or a.op == "num" for a in args[1:])
     return op == "sym" or op in ("add", "call", "tuple") and all(map(is_name, args[1] if op == "tuple" else (
         a for a in args if type(a) is Node)))
 
@@ -831,7 +843,8 @@ def same_relation(p, g) -> bool:
     for one, other in ((p, g), (g, p)):
         if other.op != "rel":                                                # a name may be on one side only
             name, body = one.args[1][0], one.args[1][-1]
-            return one.args[0] == ("=",) and is_name(name) and symbols(name)[0] not in symbols(body) and equal(body, other)
+            head = next((n.args[0] for n in walk(name) if n.op == "sym"), "")
+            return one.args[0] == ("=",) and is_name(name) and head not in symbols(body) and equal(body, other)
     if len(p.args[0]) != 1 or len(g.args[0]) != 1:
         return False
     (name, body), (other, value) = p.args[1], g.args[1]

@@ -585,6 +585,8 @@ np.arcsin(10/13)  ==  \arcsin(10/13)
 |-3|  !=  -3
 \lfloor n/2 \rfloor  !=  \lceil n/2 \rceil
 \lfloor n/2 \rfloor  !=  n/2
+\lfloor x \rfloor  !=  x
+\lceil x \rceil  !=  x
 1 + 2004!  !=  2004!
 2004!  !=  2003!
 \frac{100!}{2^{50}}  !=  \frac{100!}{2^{51}}
@@ -765,6 +767,13 @@ x \in \mathbb{R}  ==  \mathbb{R}
 2x > 4  ==  x > 2
 -x < -2  ==  x > 2
 x - 2 > 0  ==  x > 2
+\{x \mid x > 2\}  ==  (2,\infty)
+\{x | 0<x<1\}  ==  (0,1)
+\{x \in \mathbb{R} : x > 0\}  ==  (0,\infty)
+\text{all real numbers}  ==  \mathbb{R}
+\mathbb{R} - \{1\}  ==  x \ne 1
+\text{no solution}  ==  \emptyset
+\{x : x > 2\}  !=  (-\infty,2)
 m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}  ==  {m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}}
 (3,4]  !=  [3,4)
 (3,4]  !=  (3,4)
@@ -831,6 +840,17 @@ y+3x-4=0  ==  y = -3x+4
 (x-1)^2+(y+2)^2=9  ==  x^2-2x+y^2+4y=4
 $x^2(y^2+y-6)=0$  ==  x^2(y+3)(y-2)=0
 y = -2x  ==  -2x
+g(a)=a^2  ==  a^2
+f^{-1}(x)=\frac{x-1}{2}  ==  \frac{x-1}{2}
+\frac{\pi}{4}+k\pi, k\in\mathbb{Z}  ==  \frac{\pi}{4}+k\pi
+2\sqrt2 \approx 2.83  ==  2\sqrt{2}
+\frac13 \approx 0.333  ==  \frac{1}{3}
+\frac13 \approx 0.333  !=  0.333
+x \equiv 3 \pmod{7}  ==  x\equiv 3 \pmod 7
+3 \pmod{7}  ==  3
+3 \pmod{7}  !=  3 \pmod{5}
+3 \pmod{7}  !=  7
+x^{-1} = 5  !=  5
 f(x)=2 x  ==  2x
 2x  ==  $f(x)=2 x$
 f(x) = x^2  ==  f(t) = t^2
@@ -1023,6 +1043,12 @@ July 4, 2020  ==  July 4, 2020
 \text{July 4}  ==  July 4
 \text{parallel}  ==  parallel
 \text{neither}  ==  neither
+\textbf{(C) } 27  ==  \text{(C)}
+\textbf{(C)}\ 27  ==  27
+\textbf{(C)}\ 27  !=  28
+\textbf{(C)}\ 27  !=  D
+(C) (D)  !=  C
+(C) or (D)  !=  C
 \text{(D)}  !=  \text{(C)}
 D  !=  C
 B  !=  \text{(C)}
@@ -1100,6 +1126,11 @@ $18.90  ==  \$18.90
 \frac{41}{12} \text{ km}  ==  \frac{41}{12}
 6 \text{ ways}  ==  6
 120 people  ==  120
+10¢  ==  10 \text{ cents}
+5 \frac{\text{m}}{\text{s}}  ==  5 \text{ m/s}
+2.5 \text{ million}  ==  2{,}500{,}000
+3 pm  !=  3
+\$10  !=  10 \text{ cents}
 5 \text{ m}  !=  6
 90^\circ  !=  91
 90^\circ  !=  9

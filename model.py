@@ -11,13 +11,13 @@ Parameter names are the Hugging Face ones; transformers brings the configuration
 import importlib.util
 import inspect
 import json
-import os
 from functools import cache, partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 import transformers.utils
+from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -30,41 +30,29 @@ for _module in (transformers.utils, transformers.utils.import_utils):
 
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig  # noqa: E402  (the lines above must come first)
 
-FAMILIES = ("qwen2", "qwen3", "llama")
+FAMILIES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 
 
 def rope_frequencies(config: PretrainedConfig) -> Tensor:
-    """Rotation speeds [head_dim / 2] in radians per position: theta^(-2i/head_dim) (RoFormer, arXiv 2104.09864).
+    """Rotation speeds [head_dim / 2] in radians per position: theta^(-2i / head_dim) (RoFormer, arXiv 2104.09864).
 
-    Llama 3 slows the long waves by `factor` and blends in between (config `rope_type: llama3`). Raises ValueError
-    for a scaling that is not implemented."""
+    Llama 3 slows the long waves by `factor` and blends in between. ValueError for a scaling not implemented."""
     rope = config.rope_parameters
-    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    frequency = rope["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float32) / dim)     # [head_dim/2]
+    frequency = rope["rope_theta"] ** (-torch.arange(0, head_dim(config), 2).float() / head_dim(config))  # [head_dim/2]
     kind = rope.get("rope_type", "default")
     if kind == "linear":
         return frequency / rope["factor"]
-    if kind == "llama3":
-        # s = 0 where the wave is longer than the original context / low_freq_factor, 1 where it is short
-        turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)            # per old context
-        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-        s = ((turns - low) / (high - low)).clamp(0, 1)
-        return frequency * (s + (1 - s) / rope["factor"])
+    if kind == "llama3":       # blend s: 0 for waves longer than the original context / low_freq_factor, 1 for short ones
+        turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)
+        s = (turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+        return frequency * torch.lerp(torch.tensor(1 / rope["factor"]), torch.tensor(1.0), s.clamp(0, 1))
     if kind != "default":
         raise ValueError(f"rope_type {kind!r} is not implemented; model.py has default, linear and llama3")
     return frequency
 
 
-class RMSNorm(nn.Module):
-    """x / rms(x) * weight over the last dimension, in fp32 whatever the input."""
-
-    def __init__(self, dim: int, eps: float):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
+def head_dim(config: PretrainedConfig) -> int:
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -76,19 +64,18 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     def __init__(self, config: PretrainedConfig, layer: int):
         super().__init__()
-        family, D = config.model_type, config.hidden_size
-        self.layer = layer
-        self.head_dim = getattr(config, "head_dim", None) or D // config.num_attention_heads
+        qwen2, D = config.model_type == "qwen2", config.hidden_size
+        self.layer, self.head_dim = layer, head_dim(config)
         q_dim, kv_dim = config.num_attention_heads * self.head_dim, config.num_key_value_heads * self.head_dim
-        bias = True if family == "qwen2" else config.attention_bias    # Qwen2 has it always, and never on o_proj
+        bias = qwen2 or config.attention_bias              # Qwen2 has it on q, k and v always, on o never
         self.q_proj = nn.Linear(D, q_dim, bias=bias)
         self.k_proj = nn.Linear(D, kv_dim, bias=bias)
         self.v_proj = nn.Linear(D, kv_dim, bias=bias)
-        self.o_proj = nn.Linear(q_dim, D, bias=bias and family != "qwen2")
-        self.qk_norm = family == "qwen3"
+        self.o_proj = nn.Linear(q_dim, D, bias=bias and not qwen2)
+        self.qk_norm = config.model_type == "qwen3"
         if self.qk_norm:
-            self.q_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
-            self.k_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+            self.q_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps)
+            self.k_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
         q = self.q_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, heads, head_dim]
@@ -117,9 +104,9 @@ class Block(nn.Module):
 
     def __init__(self, config: PretrainedConfig, layer: int):
         super().__init__()
-        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = SelfAttention(config, layer)
-        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
@@ -133,7 +120,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A Qwen2, Qwen3 or Llama language model built from its Hugging Face configuration.
+    """A language model of one of FAMILIES, built from its Hugging Face configuration.
 
     Raises ValueError for another architecture or for a feature of these that is not implemented."""
 
@@ -146,7 +133,7 @@ class Decoder(nn.Module):
         self.model = nn.ModuleDict(dict(
             embed_tokens=nn.Embedding(config.vocab_size, config.hidden_size),
             layers=nn.ModuleList(Block(config, i) for i in range(config.num_hidden_layers)),
-            norm=RMSNorm(config.hidden_size, config.rms_norm_eps)))
+            norm=nn.RMSNorm(config.hidden_size, config.rms_norm_eps)))
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
@@ -179,8 +166,7 @@ def check_supported(config: PretrainedConfig) -> None:
     if config.hidden_act != "silu":
         raise ValueError(f"hidden_act {config.hidden_act!r} is not implemented; model.py has silu")
     if getattr(config, "use_sliding_window", False):
-        raise ValueError("use_sliding_window is not implemented; set it to false in config.json if prompt and "
-                         "response stay within the window")
+        raise ValueError("use_sliding_window is not implemented; model.py attends to everything before")
 
 
 # ---------------------------------------------------------------- attention over packed sequences
@@ -188,35 +174,34 @@ def check_supported(config: PretrainedConfig) -> None:
 
 @cache
 def attention_backend(device_type: str) -> str:
-    """Which attention runs: "flash-attn" (when installed), "torch varlen" (flash attention inside torch >= 2.10),
-    or "sdpa" (padded; any device). Chosen once, printed by the trainers at start-up."""
-    if device_type == "cuda" and importlib.util.find_spec("flash_attn"):
-        return "flash-attn"
-    if device_type == "cuda" and importlib.util.find_spec("torch.nn.attention.varlen"):
-        return "torch varlen"
+    """Which attention runs: "flash_attn" (where installed), "torch.nn.attention.varlen" (flash attention inside torch,
+    since 2.10), or "sdpa" (padded; any device). Chosen once; the trainers print it."""
+    for package in ("flash_attn", "torch.nn.attention.varlen"):
+        if device_type == "cuda" and importlib.util.find_spec(package):
+            return package
     return "sdpa"
 
 
 @cache
 def varlen_attention():
-    """f(q [Nq, heads, hd], k, v [Nk, kv_heads, hd], cu_q, cu_k, max_q, max_k) -> [Nq, heads, hd], causal with the
-    last query of a sequence at its last key; flash-attn's or torch's own."""
-    if attention_backend("cuda") == "flash-attn":
+    """f(q [Nq, heads, hd], k, v [Nk, kv_heads, hd], cu_q, cu_k, max_q, max_k) -> [Nq, heads, hd], causal, with the last
+    query of a sequence at its last key."""
+    if attention_backend("cuda") == "flash_attn":
         from flash_attn import flash_attn_varlen_func
         return partial(flash_attn_varlen_func, causal=True)
     from torch.nn.attention.varlen import varlen_attn
-    known = inspect.signature(varlen_attn).parameters          # the keywords changed between torch 2.10 and 2.13
+    known = inspect.signature(varlen_attn).parameters          # its keywords changed between torch 2.10 and 2.13
     causal = dict(window_size=(-1, 0)) if "window_size" in known else dict(is_causal=True)
     return partial(varlen_attn, **causal, **(dict(enable_gqa=True) if "enable_gqa" in known else {}))
 
 
 class PackedAttention:
-    """Causal attention over packed sequences, where a sequence may go on from a prompt that stands elsewhere.
+    """Causal attention over packed sequences, each of which may go on from a prompt that stands elsewhere.
 
-    `sequences` lists (start, length, prompt_start, prompt_length) in packed order: queries are the tokens
-    [start, start + length); keys are the prompt's tokens, then the queries' own. A prompt is itself a sequence
-    (with prompt_length 0). So n responses share one prompt that is computed once: only its keys and values are
-    gathered n times, and the gather's backward adds the n gradients up."""
+    `sequences` lists (start, length, prompt_start, prompt_length) in packed order: queries are the tokens [start, start
+    + length); keys are the prompt's tokens, then the queries' own. A prompt is a sequence too (prompt_length 0). So n
+    responses share a prompt that runs once: only its keys and values are gathered n times, and the gather's backward
+    adds the n gradients up."""
 
     def __init__(self, sequences: list[tuple[int, int, int, int]], device: torch.device):
         start, q_len, prompt, prompt_len = torch.tensor(sequences).T                      # [S] each
@@ -255,35 +240,30 @@ class PackedAttention:
 # ---------------------------------------------------------------- weights in and out of Hugging Face folders
 
 
-def find_folder(folder_or_hub_id: str, patterns: tuple[str, ...] = ("*.json", "*.safetensors", "*.txt")) -> Path:
+def find_folder(folder_or_hub_id: str) -> Path:
     """The local folder of a model: itself, or the Hugging Face hub's snapshot. FileNotFoundError if neither is there."""
     if Path(folder_or_hub_id).is_dir():
         return Path(folder_or_hub_id)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
     try:
-        return Path(snapshot_download(folder_or_hub_id, allow_patterns=list(patterns)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FileNotFoundError(f"model {folder_or_hub_id!r}: no such folder, and not found on the Hugging Face hub "
-                                f"({reason}); give --model a folder or a hub id") from None
+        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
+    except (OSError, ValueError) as error:      # not reachable or not there; not a hub id at all
+        raise FileNotFoundError(f"model {str(folder_or_hub_id)!r}: no such folder, and not found on the Hugging Face hub "
+                                f"({str(error).strip().splitlines()[0]}); give --model a folder or a hub id") from None
 
 
-def load(folder_or_hub_id: str, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Decoder:
+def load(folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Decoder:
     """Read a Hugging Face folder (or hub id) with safetensors weights into a Decoder of `dtype` on `device`.
 
     Raises FileNotFoundError for a missing folder or weights, ValueError for an unsupported architecture or for
     parameters that are missing, left over or of the wrong shape."""
-    folder = find_folder(str(folder_or_hub_id))
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder}: no config.json; --model wants a Hugging Face model folder")
+    folder = find_folder(folder_or_hub_id)
+    files = sorted(folder.glob("*.safetensors"))
+    for found, what in (((folder / "config.json").is_file(), "config.json"), (files, "*.safetensors")):
+        if not found:
+            raise FileNotFoundError(f"{folder}: no {what}; --model wants a folder as save_pretrained writes it")
     with torch.device("meta"):
         decoder = Decoder(AutoConfig.from_pretrained(folder))
-    wanted = dict(decoder.named_parameters())
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: no *.safetensors; convert the weights with transformers' save_pretrained")
-    state = {}
+    wanted, state = dict(decoder.named_parameters()), {}
     for file in files:
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():
@@ -298,20 +278,21 @@ def load(folder_or_hub_id: str, dtype: torch.dtype = torch.float32, device: str 
     return decoder
 
 
-def load_tokenizer(folder_or_hub_id: str):
+def load_tokenizer(folder_or_hub_id: str | Path):
     """The transformers tokenizer of a model folder or hub id."""
-    return AutoTokenizer.from_pretrained(find_folder(str(folder_or_hub_id)))
+    return AutoTokenizer.from_pretrained(find_folder(folder_or_hub_id))
 
 
 def save(decoder: Decoder, folder: str | Path, tokenizer) -> None:
     """Write weights, configuration and tokenizer as a folder that transformers and vLLM load.
 
-    The dtype of the weights goes into config.json: the same folder evaluates several points apart on MATH500 as fp32
-    and as bf16 (paper, Table 7), so a checkpoint states the one it was computed in."""
-    os.makedirs(folder, exist_ok=True)
+    The dtype of the weights goes into config.json: the same weights score several points apart on MATH500 in fp32 and
+    in bf16 (paper, Table 7), so a checkpoint states the one it was computed in."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     state = {name: p.detach().cpu().contiguous() for name, p in decoder.named_parameters()}
-    save_file(state, Path(folder) / "model.safetensors", metadata={"format": "pt"})
-    config = decoder.config.to_dict() | {"dtype": str(next(decoder.parameters()).dtype).removeprefix("torch.")}
-    config["architectures"] = [{"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama"}[config["model_type"]] + "ForCausalLM"]
+    save_file(state, Path(folder, "model.safetensors"), metadata={"format": "pt"})
+    config = decoder.config.to_dict() | dict(
+        dtype=str(next(decoder.parameters()).dtype).removeprefix("torch."),
+        architectures=[FAMILIES[decoder.config.model_type]])
     Path(folder, "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
     tokenizer.save_pretrained(folder)

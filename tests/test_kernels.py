@@ -206,7 +206,7 @@ def test_linear_error_is_at_most_that_of_eager_torch_in_the_same_dtype(dtype, T,
     h, w, y = random_head(17, 24, 1003, dtype)
     truth = judged(linear_logprob_entropy_reference, [h, w], y, T, dtype=torch.float64)
     ours, theirs = (judged(f, [h, w], y, T) for f in (kernels.linear_logprob_entropy, eager_linear))
-    # Triton's interpreter cuts fp32 off to bf16 where a GPU rounds: twice the error in dL/dlogits, and biased.
+    # Triton's interpreter cuts fp32 off to bf16 where a GPU rounds: twice the error in dL/dlogits, biased.
     assert_no_worse_than_eager(ours, theirs, truth, slack=3 if INTERPRET and dtype == torch.bfloat16 else 1)
 
 

@@ -1,8 +1,10 @@
-"""What a mathematical answer says: LaTeX or plain text -> clean() -> parse() -> a small tree -> its value.
+"""What an answer says, and whether two say the same: text -> clean() -> parse() -> Node -> equal().
 
-A recursive-descent parser over a whitelist grammar. Nothing that it reads is run, looked up or imported: the result is
-a `Node(op, args)`, and whatever is not in the grammar raises `Unreadable`. Reading takes time linear in the length
-(at most MAX_CHARS) at a bounded depth, and the Evaluator refuses a number before it grows past MAX_BITS.
+A recursive-descent parser over a whitelist grammar. Nothing that it reads is run, looked up or imported: the
+result is a `Node(op, args)`, and what is not in the grammar raises `Unreadable`. Reading takes time linear in
+the length (at most MAX_CHARS) at a bounded depth, and the Evaluator refuses a number before it grows past
+MAX_BITS. `equal` compares trees as answers: exactly where they are rational, else by mpmath to 45 digits or more,
+and with variables at several points, so that equal means equal wherever both are defined.
 
     answer  := item ((',' | ';' | 'or' | 'and') item)*              several solutions
     item    := side (('=' | '<' | '\\le' | '\\in' ...) side)*
@@ -27,7 +29,7 @@ import mpmath
 MAX_CHARS, MAX_DEPTH, MAX_DIGITS = 2000, 25, 1000
 MAX_BITS = 30_000              # of a number: 2004! (a real gold) has 19,000
 MAX_FACTORIAL = 2_500
-PRECISION = 400                # bits of an irrational number: a difference below 2^-150 (45 digits) is rounding
+PRECISION = 400                # bits of irrational numbers; a difference below 2^-150 (45 digits) is rounding
 SHOWN = 3                      # significant digits that a decimal must show to stand for an irrational number
 
 
@@ -40,9 +42,9 @@ class Undefined(ArithmeticError):
 
 
 class Node(NamedTuple):
-    """One vertex. `args` are Nodes, except in num (Fraction, weight of the last digit shown or None), sym (name,),
-    const ('pi' | 'e' | 'i' | 'inf',), based (digits, base), unit (Node, name), rel (operators, sides),
-    tuple (left, items, right), call (function, *Nodes) and matrix (kind, rows)."""
+    """One vertex. `args` are Nodes, except in num (Fraction, weight of the last digit shown or None),
+    sym (name,), const ('pi' | 'e' | 'i' | 'inf',), based (digits, base), unit (Node, name), rel (operators,
+    sides), tuple (left, items, right), call (function, *Nodes) and matrix (kind, rows)."""
     op: str
     args: tuple
 
@@ -57,6 +59,10 @@ def negative(node) -> Node:
 
 def quotient(top, bottom) -> Node:
     return Node("mul", (top, Node("pow", (bottom, num(-1)))))
+
+
+INFINITY = Node("const", ("inf",))
+REALS = Node("tuple", ("(", (negative(INFINITY), INFINITY), ")"))
 
 
 def walk(node):
@@ -87,7 +93,7 @@ def render(node) -> str:
     return f"{node.op}({', '.join(map(render, node.args))})"
 
 
-# ---- vocabulary: the whole of it -----------------------------------------------------------------------------
+# ---- vocabulary: the whole of it ---------------------------------------------------------------------------
 
 UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair in r"""
     −:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge ⩽:\le ⩾:\ge
@@ -97,73 +103,80 @@ UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair i
     θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi ω:\omega Δ:\Delta Ω:\Omega""".split()}
                         | dict.fromkeys("\u00a0\u2009\u202f\u3000", " "))
 SCRIPTS = (("^", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n"), ("_", "₀₁₂₃₄₅₆₇₈₉", "0123456789"))
-SYMBOLS = set("""alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau
-    upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell odot""".split())
+SYMBOLS = set("""alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
+    rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar
+    ell odot""".split())
 TRIG = ("sin", "cos", "tan", "cot", "sec", "csc")
-FUNCTIONS = ({name: name for name in (*TRIG, "sinh", "cosh", "tanh", "ln", "log", "exp", "abs", "floor", "ceil")}
+FUNCTIONS = ({f: f for f in (*TRIG, "sinh", "cosh", "tanh", "ln", "log", "exp", "abs", "floor", "ceil")}
              | {arc + t: "a" + t for arc in ("arc", "a") for t in TRIG} | {"lg": "log"})
 CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
 KNOWN = {*FUNCTIONS, *CONSTANTS, "sqrt"}
-RELATIONS = {r"=|\\equiv": "=", r"\\approx|\\simeq": "~", r"<=|\\leqslant|\\leq|\\le": "<=", r">=|\\geqslant|\\geq|\\ge": ">=",
+RELATIONS = {r"=|\\equiv": "=", r"\\approx|\\simeq": "~",
+             r"<=|\\leqslant|\\leq|\\le": "<=", r">=|\\geqslant|\\geq|\\ge": ">=",
              r"<|\\lt": "<", r">|\\gt": ">", r"!=|\\neq|\\ne": "!=", r"\\in": "in"}
 
-# A unit a group: its name, then its other spellings. Letters in ( ) count only inside \text, \mathrm or after '/'.
+# A group a unit: its name, then its other spellings. Letters in ( ) count only in \text, \mathrm or after /.
 # The group "count" holds nouns that only say what was counted: they are read and forgotten.
-UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """degree degrees deg; dollar dollars USD; pounds;
-    euro euros; cent cents; mm millimeter millimeters; cm centimeter centimeters centimetre centimetres; km kilometer
-    kilometers kilometre kilometres; (m) meter meters metre metres; nm nanometer nanometers; in inch inches; ft foot
-    feet; yd yard yards; mi mile miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day
-    days; week weeks; month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce ounces;
-    ton tons; (L) liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons; (J) joule joules; kJ;
-    cal calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts Volt Volts; (A) ampere amperes amps;
-    Hz hertz; kHz; MHz; Pa; kPa; (K) kelvin; (C) coulomb coulombs; (F) farad; angstrom angstroms AA; mol mole moles; amu;
-    rad radian radians; arcsec arcsecs arcsecond arcseconds; arcmin arcminutes; parsec parsecs pc; bit bits; mph; kph; rpm;
-    Gyr; count unit units ways way people persons students divisors factors solutions points pairs triangles integers
-    numbers sides apples oranges books games cards coins marbles children men women boys girls times digits terms zeros
-    rolls balls tickets pieces choices values squares lines edges vertices faces diagonals arrangements permutations
-    subsets cookies pages cars eggs votes atoms photons steps moves outcomes handshakes bushels magnitude magnitudes
+UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """
+    degree degrees deg; dollar dollars USD; pounds; euro euros; cent cents; mm millimeter millimeters; cm
+    centimeter centimeters centimetre centimetres; km kilometer kilometers kilometre kilometres; (m) meter
+    meters metre metres; nm nanometer nanometers; in inch inches; ft foot feet; yd yard yards; mi mile
+    miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day days; week
+    weeks; month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce
+    ounces; ton tons; (L) liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons;
+    (J) joule joules; kJ; cal calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts
+    Volt Volts; (A) ampere amperes amps; Hz hertz; kHz; MHz; Pa; kPa; (K) kelvin; (C) coulomb coulombs; (F)
+    farad; angstrom angstroms AA; mol mole moles; amu; rad radian radians; arcsec arcsecs arcsecond
+    arcseconds; arcmin arcminutes; parsec parsecs pc; bit bits; mph; kph; rpm; Gyr; count unit units ways
+    way people persons students divisors factors solutions points pairs triangles integers numbers sides
+    apples oranges books games cards coins marbles children men women boys girls times digits terms zeros
+    rolls balls tickets pieces choices values squares lines edges vertices faces diagonals arrangements
+    permutations subsets cookies pages cars eggs votes atoms photons steps moves outcomes handshakes bushels
+    magnitude magnitudes
     """.split(";") for word in group.split()}
 
 
-# ---- one spelling for each thing -----------------------------------------------------------------------------
+# ---- one spelling for each thing ---------------------------------------------------------------------------
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 THOUSANDS = re.compile(r"(?<![\d.,}!])\d{1,3}(?:(?:\{,\}|,\s*\\!|\\,|\\ |~| )\s*\d{3})+(?!\d)")
-STYLE = re.compile(r"\\(?:(?:display|text|script)style|(?:no)?limits|rm|bf|it|left|right|[bB]igg?[lrm]?|q?quad|thinspace|"
-                   r"boldsymbol|math(?:bf|it|sf|cal)|vec|overrightarrow|hat|bm|therefore|triangle)(?![A-Za-z])\.?"
-                   r"|(?<!\\)\\[!;:,> ]|~")
+STYLE = re.compile(r"\\(?:(?:display|text|script)style|(?:no)?limits|rm|bf|it|left|right|[bB]igg?[lrm]?|"
+                   r"q?quad|thinspace|boldsymbol|math(?:bf|it|sf|cal)|vec|overrightarrow|hat|bm|therefore|triangle)"
+                   r"(?![A-Za-z])\.?|(?<!\\)\\[!;:,> ]|~")
 TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|[mh]box|operatorname\*?)\s*(?:\{([^{}]*)\}|(\w))")
 REWRITES = [(re.compile(pattern), to) for pattern, to in (
-    (r"(\d)([½⅓⅔¼¾])", r"\1 \2"), (r"√\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"), ("[\n\t]", " "),
-    (r"(?<=\d)\s*\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "),
+    (r"\s+", " "), (r"√ ?(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"),
+    (r"(?<=\d) ?\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "), (r"\\boxed(?= ?\{)", ""),
     (r"\\lbrace(?![a-z])", r"\\{"), (r"\\rbrace(?![a-z])", r"\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
-    (r"\\backslash(?![a-z])|-(?=\s*\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
-    (r"\\boxed(?=\s*\{)", ""),
-    (r"(?:,|where|for)\s*[a-z]\s*\\in\s*\\mathbb\s*\{?[ZN]\}?\s*$", ""), (r"\ball real numbers\b", r"\\mathbb R"),
-    (r"\bno (?:real )?solutions?\b", r"\\emptyset "), (r"\\frac\s*\{\s*(\\\w+\{\w+\})\s*\}\s*\{\s*(\\(?:text|mathrm)\{\w+\})\s*\}", r"\1/\2"),
+    (r"\\frac ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\} ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\}", r"\1/\2"),
+    (r"\\backslash(?![a-z])|-(?= ?\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
+    (r"\ball real numbers\b", r"\\mathbb R"), (r"\bno (?:real )?solutions?\b", r"\\emptyset "),
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
+ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$")
 
 
 def clean(text: str) -> str:
-    """One spelling for unicode, spacing, fonts, thousands and text. Raises Unreadable for control characters (null
-    bytes, right-to-left marks, ...) and for texts longer than MAX_CHARS."""
+    """One spelling for unicode, spacing, fonts, thousands and text. Raises Unreadable for control characters
+    (null bytes, right-to-left marks, ...) and for texts longer than MAX_CHARS."""
     if len(text) > MAX_CHARS or CONTROL.search(text):
         raise Unreadable("too long, or control characters")
     for mark, characters, plain in SCRIPTS:
         table = str.maketrans(characters, plain)
         text = re.sub(f"[{characters}]+", lambda m: mark + "{" + m[0].translate(table) + "}", text)
+    text = text.translate(UNICODE)
     for pattern, to in REWRITES:
         text = pattern.sub(to, text)
-    text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text.translate(UNICODE))
+    text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = re.sub(r"(\d)\{[.,]\}(\d)", r"\1.\2", text)                       # 12{.}8 and 12{,}8 are decimals
     text = re.sub(r"\s+", " ", TEXT.sub(untext, STYLE.sub(" ", text)))
-    text = re.sub(r"(?:[.,;:\s]|\\\\|\\$)+$", "", text).strip()
+    text = ENDING.sub("", text).strip()
     braced = text.startswith("{") and closing_brace(text, 0) == len(text) - 1
     return clean(text[1:-1]) if braced and not re.search(r"\\over|\\choose", text) else text
 
 
 def untext(match) -> str:
-    """\\text{ cm} -> ' cm '. A letter that may be a unit stays apart from the variable: \\text{m/s} -> \\unit{m}/\\unit{s}."""
+    """\\text{ cm} -> ' cm '. A letter that may be a unit is kept apart from the variable of that name:
+    \\text{m/s} -> \\unit{m}/\\unit{s}."""
     content = (match[1] or match[2] or "").replace("~", " ").strip()
     if len(content) == 1 or "/" in content:
         content = re.sub(r"\b[A-Za-z]\b", lambda m: f"\\unit{{{m[0]}}}" if m[0] in UNITS else m[0], content)
@@ -180,7 +193,7 @@ def closing_brace(text: str, start: int) -> int:
     return -1
 
 
-# ---- the parser ----------------------------------------------------------------------------------------------
+# ---- the parser --------------------------------------------------------------------------------------------
 
 @cache
 def rx(pattern):
@@ -200,7 +213,8 @@ UNIT = (r"(/|per\b)?(?:\\cdot|\*)?\s*(?<![A-Za-z])(?:(square|sq|cubic|cu)\b\.?\s
         r"(?:\\unit\{(\w)\}|(\\(?:AA|dollar|pounds|euro)|[A-Za-z]+))\.?(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?")
 DEGREE = r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)(?:\s*(?:\\unit\{[CFK]\}|[CF](?![A-Za-z])))?|\\degree"
 MATRIX = r"\\begin\s*\{([pbv]|small|)(?:matrix|array)\}(?:\s*\{[clr|\s]*\})?"
-ENDS_TERM = (r"\\(?:\}|\\|(?:p?b?mod|cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)(?![A-Za-z]))")
+ENDS_TERM = (r"\\(?:\}|\\|(?:p?b?mod|cup|setminus|end|r(?:floor|ceil|angle|vert|brack)|pm|mp|mid|choose|over)"
+             r"(?![A-Za-z]))")
 BRACKETS = {"(": ("(", r"[)\]]"), "[": ("[", r"[)\]]"), "\\{": ("{", r"\\\}"), "\\langle": ("(", r"\\rangle"),
             "\\lbrack": ("[", r"\\rbrack|\)")}
 FENCES = {"|": ("abs", r"\|"), "\\vert": ("abs", r"\\vert"), "\\lvert": ("abs", r"\\rvert"),
@@ -208,14 +222,14 @@ FENCES = {"|": ("abs", r"\|"), "\\vert": ("abs", r"\\vert"), "\\lvert": ("abs", 
 
 
 class Parser:
-    """Recursive descent over one cleaned text: each method reads one rule of the grammar from self.i onward."""
+    """Recursive descent over one cleaned text: a method reads one rule of the grammar from self.i onward."""
 
     def __init__(self, text: str):
         self.s, self.i, self.depth = text, 0, 0
-        self.bars = self.brackets = 0          # open |...| ; open ( [ \{, in which commas don't group thousands
+        self.bars = self.brackets = 0          # open |...| ; open ( [ \\{, where commas don't group thousands
         self.in_set = False                    # inside \{ \}, where | and : mean "such that"
         self.either = False                    # solutions were joined by "or"
-        self.trig = self.degrees = False       # inside sin(...), where degrees are pi/180 ; saw ^\circ elsewhere
+        self.trig = self.degrees = False       # inside sin(...): degrees are pi/180 ; saw degrees elsewhere
 
     def next(self, pattern):
         return rx(pattern).match(self.s, self.i)
@@ -259,8 +273,8 @@ class Parser:
 
     def side(self):
         parts = [self.measure()]
-        for operator, op in ((r"\\cup", "union"), (r"\\setminus", "minus"), (":(?!=)" if not self.in_set else "$.", "ratio")):
-            while self.take(operator):
+        for operator, op in ((r"\\cup", "union"), (r"\\setminus", "minus"), (":", "ratio")):
+            while not (op == "ratio" and self.in_set) and self.take(operator):
                 parts.append(self.measure())
             if len(parts) > 1:
                 return Node(op, tuple(parts))
@@ -283,7 +297,7 @@ class Parser:
         """One factor of a unit, such as `cm^2`, `/s` or `per hour`; '' if none is next."""
         match = self.next(UNIT)
         name = match and UNITS.get((match[3] or match[4]).strip("\\"))
-        if not name or match[4] and len(match[4]) == 1 and not match[1]:             # a bare letter is a variable
+        if not name or match[4] and len(match[4]) == 1 and not match[1]:         # a bare letter is a variable
             return ""
         self.i = match.end() if step else self.i
         power = {"s": "2", "c": "3"}.get((match[2] or " ")[0], match[5] or "")
@@ -313,10 +327,11 @@ class Parser:
         return negative(rule()) if self.take("-") else rule()
 
     def factor_follows(self):
-        """Whether something that multiplies is next: 2x, 3(a+b), \\sqrt2\\sqrt3, but not two numbers side by side."""
-        if self.next(SEPARATOR) or self.next(RELATION) or self.next(ENDS_TERM) or self.bars and self.next(r"\|"):
+        """Whether a factor is next, as in 2x, 3(a+b) and \\sqrt2\\sqrt3, but not in 2 3."""
+        if any(map(self.next, (SEPARATOR, RELATION, ENDS_TERM))) or self.bars and self.next(r"\|"):
             return False
-        return self.next(r"[A-Za-z({\[\\|]") or self.next(NUMBER) and not self.s[:self.i].rstrip()[-1].isdigit()
+        before = self.s[:self.i].rstrip()[-1]
+        return self.next(r"[A-Za-z({\[\\|]") or self.next(NUMBER) and not before.isdigit()
 
     def power(self):
         base = self.atom()
@@ -325,7 +340,8 @@ class Parser:
                 base = Node("sym", (base.args[0] + "'" * (prime[0].count("'") + prime[0].count("prime")),))
             elif self.take(DEGREE):
                 self.degrees = not self.trig
-                base = Node("mul", (base, Node("const", ("pi",)), num(Fraction(1, 180)))) if self.trig else base
+                if self.trig:
+                    base = Node("mul", (base, Node("const", ("pi",)), num(Fraction(1, 180))))
             elif self.take(r"\^|\*\*"):
                 base = Node("pow", (base, self.script()))
             elif self.take(r"!(?!=)"):
@@ -337,7 +353,7 @@ class Parser:
         raise Unreadable("too many powers and factorials in a row")
 
     def script(self):
-        """What ^ or a root applies to: a group, an atom, or a signed integer, as people type 2^10 and 10^-3."""
+        """What ^ or a root applies to: a group, an atom, or a signed integer, as in 2^10 and 10^-3."""
         sign = self.take("-")
         digits = self.take(r"(\d+)(?!\.\d)")
         value = self.integer(digits[1]) if digits else self.atom()
@@ -400,18 +416,19 @@ class Parser:
         return num(self.integer(whole + decimals).args[0] * ulp, ulp if decimals or m[2] else None)
 
     def bracket(self, left, closing):
-        """(a, b) and <a, b> are ordered, [a, b) is an interval, \\{a, b\\} a set; ( ) or [ ] around one item only group."""
+        """(a, b) and <a, b> are ordered, [a, b) is an interval, \\{a, b\\} a set; (a) and [a] only group."""
         saved, in_set = (self.bars, self.trig, self.in_set), left == "{"
         self.bars, self.trig, self.in_set = int(in_set), self.trig and not in_set, in_set
         self.brackets += 1
         items = () if in_set and self.next(closing) else self.items()
-        condition = self.item() if in_set and self.take(r"\||:|\\mid") else None          # \{x \mid x > 2\}
+        condition = self.item() if in_set and self.take(r"\||:|\\mid") else None          # \{x | x > 2\}
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
         self.bars, self.trig, self.in_set = saved
         if in_set:
             return condition or Node("set", items)
-        return items[0] if len(items) == 1 and left + right in ("()", "[]") else Node("tuple", (left, items, right))
+        grouping = len(items) == 1 and left + right in ("()", "[]")
+        return items[0] if grouping else Node("tuple", (left, items, right))
 
     def group(self):
         """{...} groups; also {n \\choose k}, {a \\over b}, and {1, 2} where \\{1, 2\\} was meant."""
@@ -462,11 +479,11 @@ class Parser:
         if name in ("bar", "overline", "dot", "ddot", "tilde"):
             return self.symbol(f"{name} {render(self.argument())}")
         if name == "angle":
-            return Node("sym", ("angle " + self.expect(r"(?:[A-Z]\s*(?:_\s*\{?\w\}?)?\s*)*").replace(" ", ""),))
+            vertices = self.expect(r"(?:[A-Z]\s*(?:_\s*\{?\w\}?)?\s*)*")
+            return Node("sym", ("angle " + vertices.replace(" ", ""),))
         if name == "mathbb":
-            infinity = Node("const", ("inf",))
-            reals = Node("tuple", ("(", (negative(infinity), infinity), ")"))
-            return reals if self.take(r"\{\s*R\s*\}|R") else Node("sym", ("set " + self.expect(r"\{\s*[A-Z]\s*\}|[A-Z]"),))
+            letter = self.expect(r"\{\s*[A-Z]\s*\}|[A-Z]").strip("{ }")
+            return REALS if letter == "R" else Node("sym", ("set " + letter,))
         if name in ("emptyset", "varnothing"):
             return Node("set", ())
         if name not in KNOWN and name not in SYMBOLS:
@@ -488,10 +505,12 @@ class Parser:
     def symbol(self, name):
         """A variable with its subscript: x_1, \\lambda_{\\text{red}}."""
         subscript = self.take(r"_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?[A-Za-z]+|\d))")
-        return Node("sym", (name + ("_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "") if subscript else ""),))
+        if subscript:
+            name += "_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "")
+        return Node("sym", (name,))
 
     def call(self, name):
-        """sin^2 x, \\log_2 8, \\ln|x|, \\sin 2x: without brackets the argument is the product that follows."""
+        """sin^2 x, \\log_2 8, \\ln|x|, \\sin 2x: without brackets the argument is a whole product."""
         base = self.script() if name == "log" and self.take("_") else num(10)
         power = self.script() if self.take(r"\^") else None
         outer, self.trig = self.trig, name in TRIG
@@ -510,14 +529,14 @@ class Parser:
 
 
 def is_word(letters: str) -> bool:
-    """Whether bare letters are prose rather than a product: `not 0` is no 0. Products are short, sorted or capitals."""
+    """Whether bare letters are prose (`not 0` is no 0); products are short, sorted (abcd) or capitals."""
     return letters.lower() in ("not", "no", "any", "all", "the", "yes", "non", "but") or (
         len(letters) > 3 and letters[1:].islower() and list(letters) != sorted(letters)
         and not any(name in letters for name in KNOWN))
 
 
 def repeating(decimals: str) -> tuple[str, str]:
-    """'1666' -> ('1', '6'), '142857142857' -> ('', '142857'): head and block before an ellipsis, or Unreadable."""
+    """Head and repeating block before an ellipsis: '1666' is ('1', '6'), '142142' is ('', '142')."""
     match = re.search(r"(\d)\1\1+$", decimals) or re.search(r"(\d\d+?)\1+$", decimals)
     if not match:
         raise Unreadable("an ellipsis after digits that don't repeat")
@@ -529,10 +548,10 @@ def parse(text: str) -> Node:
     return Parser(text).answer()
 
 
-# ---- what a tree is worth ------------------------------------------------------------------------------------
+# ---- what a tree is worth ----------------------------------------------------------------------------------
 
 class Evaluator:
-    """The value of a tree at a point: exact (a Fraction) as long as it is rational, else to `bits` bits (mpmath)."""
+    """The value of a tree at a point: exact (Fraction) while it is rational, else to `bits` bits (mpmath)."""
 
     def __init__(self, bits: int):
         mpmath.mp.prec = bits
@@ -540,7 +559,7 @@ class Evaluator:
         self.complex = False           # whether a value on the way was not real
 
     def __call__(self, node: Node, at: dict):
-        """`at` maps variables to Fractions. Raises Undefined, or Unreadable for what is no number or too large a one."""
+        """`at`: {variable: Fraction}. Raises Undefined, or Unreadable for no number or too large a one."""
         op, args = node
         if op == "num":
             return args[0]
@@ -581,27 +600,28 @@ class Evaluator:
         return self.checked(mpmath.mpf(x.numerator) / x.denominator) if isinstance(x, Fraction) else x
 
     def power(self, x, y):
-        """x^y; a root of a rational is exact where it can be, and real where its degree is odd: (-8)^(1/3) = -2."""
+        """x^y; roots of rationals are exact if they can be, and real if the degree is odd: (-8)^(1/3) = -2."""
         rational = isinstance(x, Fraction) and isinstance(y, Fraction)
         if x == 0 and (not isinstance(y, Fraction) or y < 0):
             raise Undefined("a power of zero")
         if rational and y.denominator == 1 and x in (-1, 0, 1):
             return x ** int(y if x == 0 else y % 2)
-        size = max(x.numerator.bit_length(), x.denominator.bit_length()) if rational else mpmath.mag(self.real(x))
+        size = max(map(int.bit_length, x.as_integer_ratio())) if rational else mpmath.mag(self.real(x))
         if x and abs(y) * (abs(size) + 1) > MAX_BITS:
             raise Unreadable("power too large")
         if rational and y.denominator == 1:
             return x ** int(y)
         if rational and (x >= 0 or y.denominator % 2):
             sign = -1 if x < 0 and y.numerator % 2 else 1
-            top, bottom = (integer_root(n, y.denominator) for n in (abs(x.numerator), x.denominator))
-            exact = top is not None and bottom is not None
-            return sign * (Fraction(top, bottom) ** y.numerator if exact else mpmath.power(self.real(abs(x)), self.real(y)))
+            top, bottom = (integer_root(abs(n), y.denominator) for n in x.as_integer_ratio())
+            if top is not None and bottom is not None:
+                return sign * Fraction(top, bottom) ** y.numerator
+            return sign * mpmath.power(self.real(abs(x)), self.real(y))
         return mpmath.power(self.real(x), self.real(y))
 
     def call(self, name, args):
         if name in ("factorial", "binom"):
-            if not all(isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL for a in args):
+            if not all(isinstance(a, Fraction) and a in range(MAX_FACTORIAL + 1) for a in args):
                 raise Undefined(f"{name} of anything but small natural numbers")
             return Fraction((math.factorial if name == "factorial" else math.comb)(*map(int, args)))
         if name in ("floor", "ceil", "abs") and isinstance(args[0], Fraction):
@@ -610,7 +630,7 @@ class Evaluator:
         if name in ("floor", "ceil"):
             if mpmath.im(args[0]) or mpmath.isinf(args[0]):
                 raise Undefined(name)
-            whole = mpmath.nint(args[0])                       # \lfloor \log_2 8 \rfloor is 3, whatever the rounding
+            whole = mpmath.nint(args[0])                       # floor(log_2 8) is 3, whatever the rounding
             exact = abs(args[0] - whole) < mpmath.ldexp(1, -150)
             return Fraction(int(whole if exact else getattr(mpmath, name)(args[0])))
         if name in ("ln", "log") and (0 in args or name == "log" and args[0] == 1):
@@ -618,8 +638,8 @@ class Evaluator:
         if name not in ("ln", "log", "abs") and abs(args[0]) > MAX_BITS:
             raise Unreadable("argument too large")
         try:
-            return abs(args[0]) if name == "abs" else getattr(mpmath, name)(*reversed(args))           # log(x, base)
-        except (ZeroDivisionError, ValueError) as error:                                               # a pole
+            return abs(args[0]) if name == "abs" else getattr(mpmath, name)(*reversed(args))   # log(x, base)
+        except (ZeroDivisionError, ValueError) as error:                                       # a pole
             raise Undefined(name) from error
 
 
@@ -638,8 +658,8 @@ LOCK = threading.Lock()        # mpmath's precision is one for all threads
 
 
 def values(nodes, at=()) -> tuple[list, bool]:
-    """Values of trees at a point {variable: Fraction}, with as many bits as cancellation may cost; and whether a value
-    on the way was not real. Raises Undefined and Unreadable."""
+    """Values of trees at a point {variable: Fraction}, with as many bits as cancellation may cost; and whether
+    a value on the way was not real. Raises Undefined and Unreadable."""
     with LOCK:
         evaluator = Evaluator(PRECISION)
         result = [evaluator(node, dict(at)) for node in nodes]
@@ -660,15 +680,15 @@ def close(a, b) -> bool:
 
 
 def sample(p, g):
-    """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9); they
-    are natural numbers where a factorial, a floor on both sides or (-1)^n says that the variables are integers."""
+    """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0), (-9, 9);
+    they are natural numbers if a factorial, (-1)^n or a floor on both sides says that the variables are."""
     calls = [{n.args[0] for n in walk(tree) if n.op == "call"} for tree in (p, g)]
-    integral = (calls[0] | calls[1]) & {"factorial", "binom"} or all(names & {"floor", "ceil"} for names in calls) or any(
-        n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
+    alternating = any(n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
+    whole = alternating or (calls[0] | calls[1]) & {"factorial", "binom"} or all(c & {"floor", "ceil"} for c in calls)
     for k in range(20):
         rng = random.Random(k)
         low, high = ((0, 97), (0, 873), (-873, 0), (-873, 873))[k % 4]
-        at = {name: Fraction(rng.randrange(1, 12 + k) if integral else Fraction(2 * rng.randrange(low, high) + 1, 194))
+        at = {name: Fraction(rng.randrange(1, 12 + k)) if whole else Fraction(2 * rng.randrange(low, high) + 1, 194)
               for name in symbols(p, g)}
         try:
             (a, b), unreal = values((p, g), at)
@@ -711,13 +731,14 @@ def ulp(node):
     """The weight of the last digit that a decimal shows (3.14: 1/100; 4.5e3: 100); None for other trees."""
     if node.op == "neg":
         return ulp(node.args[0])
-    if node.op == "mul" and len(node.args) == 2 and node.args[1].op == "pow" and node.args[1].args[0] == num(10):
-        return ulp(node.args[0]) and ulp(node.args[0]) * values(node.args[1:])[0][0]
+    if node.op == "mul" and len(node.args) == 2 and node.args[1].args[0] == num(10):
+        step = ulp(node.args[0])
+        return step and step * values(node.args[1:])[0][0]
     return node.args[1] if node.op == "num" else None
 
 
 def same_scalar(p, g) -> bool:
-    """Equal as numbers or functions. A decimal also stands for the irrational number that rounds to its digits."""
+    """Equal as numbers or functions. A decimal also stands for an irrational number that rounds to it."""
     if symbols(p, g):
         return same_function(p, g)
     (a, b), unreal = values((p, g))
@@ -731,7 +752,7 @@ def same_scalar(p, g) -> bool:
     return False
 
 
-# ---- comparing trees -----------------------------------------------------------------------------------------
+# ---- comparing trees ---------------------------------------------------------------------------------------
 
 def equal(p, g) -> bool:
     """Whether two trees are the same answer: the same region, or the same solutions in any order."""
@@ -740,7 +761,8 @@ def equal(p, g) -> bool:
     if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
         mine, theirs = region(p), region(g)
         if mine and theirs:
-            return (mine[0] == theirs[0] or None in (mine[0], theirs[0])) and matched(mine[1], theirs[1], same_piece)
+            named_alike = mine[0] == theirs[0] or None in (mine[0], theirs[0])
+            return named_alike and matched(mine[1], theirs[1], same_piece)
     return matched(solutions(as_point(p, g)), solutions(as_point(g, p)), equal_one)
 
 
@@ -756,7 +778,7 @@ def matched(p, g, same) -> bool:
 
 
 def solutions(node) -> list[Node]:
-    """The answers in a list, a set, an alternative or a plus-minus, one by one; anything else is one answer."""
+    """The answers in a list, a set, an alternative or a plus-minus, one by one; other trees are one."""
     op, args = node
     if op in ("list", "or", "set"):
         found = [solution for item in args for solution in solutions(item)]
@@ -766,13 +788,13 @@ def solutions(node) -> list[Node]:
     if op == "unit":
         return [Node("unit", (value, args[1])) for value in solutions(args[0])]
     if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
-        return [rebuild(node, lambda n: n if n.op not in ("pm", "mp") else n.args[0] if n.op == plus else negative(n.args[0]))
-                for plus in ("pm", "mp")]
+        return [rebuild(node, lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n)
+                for kept, turned in (("pm", "mp"), ("mp", "pm"))]
     return [node]
 
 
 def equal_one(p, g) -> bool:
-    """Whether two single answers are the same. Types are respected; a name or a unit may be on one side only."""
+    """Whether two single answers are the same. Types are respected; one side alone may have a name or a unit."""
     p, g = last_side(p), last_side(g)
     ops = (p.op, g.op)
     if p == g:
@@ -781,7 +803,8 @@ def equal_one(p, g) -> bool:
         return same_relation(p, g)
     if "unit" in ops:
         units = {n.args[1] for n in (p, g) if n.op == "unit"}
-        return (len(units) == 1 or "count" in units) and equal(*(n.args[0] if n.op == "unit" else n for n in (p, g)))
+        p, g = (n.args[0] if n.op == "unit" else n for n in (p, g))
+        return (len(units) == 1 or "count" in units) and equal(p, g)
     if "ratio" in ops:                                                       # 3:4 = 6:8 = 3/4
         p, g = ([quotient(x, n.args[-1]) for x in n.args[:-1]] if n.op == "ratio" else [n] for n in (p, g))
         return len(p) == len(g) and all(map(equal, p, g))
@@ -798,34 +821,38 @@ def equal_one(p, g) -> bool:
 
 
 def rows(node):
-    """The rows of a matrix, of a multiple of one, or of a vector (a, b, c) as a column; None for other trees."""
+    """The rows of a matrix, of a multiple of one, or of a vector (a, b) as a column; None for other trees."""
     if node.op == "matrix":
         return node.args[1] if node.args[0] == "matrix" else None
     if node.op == "tuple" and node.args[::2] == ("(", ")"):
         return tuple((x,) for x in node.args[1])
     for k, inner in enumerate(node.args if node.op in ("mul", "neg") else ()):
         if inside := rows(inner):
-            return tuple(tuple(Node(node.op, (*node.args[:k], x, *node.args[k + 1:])) for x in row) for row in inside)
+            before, after = node.args[:k], node.args[k + 1:]
+            return tuple(tuple(Node(node.op, (*before, x, *after)) for x in row) for row in inside)
     return None
 
 
 def as_point(node, other):
     """x = 2, y = 3 as the point (2, 3) if the other side is a point; else the tree itself."""
-    pairs = [n.args[1] for n in node.args if n.op == "rel" and n.args[0] == ("=",)] if node.op == "list" else []
+    items = node.args if node.op == "list" and other.op == "tuple" else ()
+    pairs = [n.args[1] for n in items if n.op == "rel" and n.args[0] == ("=",)]
     names = [name for name, _ in pairs if name.op == "sym"]
-    point = other.op == "tuple" and len(names) == len(node.args) and names == sorted(set(names))
+    point = names and len(names) == len(items) and names == sorted(set(names))
     return Node("tuple", ("(", tuple(value for _, value in pairs), ")")) if point else node
 
 
 def last_side(node):
-    """A chain of equations says its last side if it is true: 57+39 = 96 says 96, and S = 2 \\cdot 3 = 6 says S = 6."""
+    """A chain of true equations says its last side: 57+39 = 96 says 96, and S = 2 \\cdot 3 = 6 says S = 6."""
     if node.op != "rel" or set(node.args[0]) != {"="} or symbols(node.args[1][-1]):
         return node
     *sides, last = node.args[1]
     known = [side for side in sides if not symbols(side)]
     if not all(equal(side, last) for side in known):
         return node
-    return last if len(known) == len(sides) else Node("rel", (("=",), (sides[0], last))) if is_name(sides[0]) else node
+    if len(known) == len(sides):
+        return last
+    return Node("rel", (("=",), (sides[0], last))) if is_name(sides[0]) else node
 
 
 def is_name(node) -> bool:
@@ -844,7 +871,8 @@ def same_relation(p, g) -> bool:
         if other.op != "rel":                                                # a name may be on one side only
             name, body = one.args[1][0], one.args[1][-1]
             head = next((n.args[0] for n in walk(name) if n.op == "sym"), "")
-            return one.args[0] == ("=",) and is_name(name) and head not in symbols(body) and equal(body, other)
+            named = one.args[0] == ("=",) and is_name(name) and head not in symbols(body)
+            return named and equal(body, other)
     if len(p.args[0]) != 1 or len(g.args[0]) != 1:
         return False
     (name, body), (other, value) = p.args[1], g.args[1]
@@ -865,9 +893,6 @@ def standard_form(node):
     return operator.replace(">", "<"), Node("add", (left, negative(right)))
 
 
-INFINITY = Node("const", ("inf",))
-
-
 def region(node):
     """(variable or None, pieces) of an interval, inequality, union or difference; None for other trees.
     A piece is (left bracket, low, high, right bracket)."""
@@ -876,9 +901,10 @@ def region(node):
         return None, [(args[0], *args[1], args[2])]
     if op == "set":
         return None, [("[", x, x, "]") for x in args]
-    if op == "minus" and args[0] == parse("\\mathbb{R}") and args[1].op == "set" and not symbols(args[1]):
+    if op == "minus" and args[0] == REALS and args[1].op == "set" and not symbols(args[1]):
         cuts = sorted(solutions(args[1]), key=lambda cut: values([cut])[0][0])
-        return None, [("(", low, high, ")") for low, high in zip([negative(INFINITY), *cuts], [*cuts, INFINITY])]
+        ends = [negative(INFINITY), *cuts, INFINITY]
+        return None, [("(", low, high, ")") for low, high in zip(ends, ends[1:])]
     if op in ("union", "or", "list"):
         parts = [region(item) for item in args]
         same = None not in parts and len({part[0] for part in parts}) == 1
@@ -894,9 +920,11 @@ def inequality(operators, sides):
     if all(operator[0] == ">" for operator in operators):
         operators, sides = [o.replace(">", "<") for o in reversed(operators)], sides[::-1]
     k = next((k for k, side in enumerate(sides) if side.op == "sym"), None)
-    if k is None or len(sides) > 3 or len(sides) == 3 and k != 1 or sides[k].args[0] in symbols(*sides[:k], *sides[k + 1:]):
+    if k is None or len(sides) > 3 or len(sides) == 3 and k != 1:
         return None
     name = sides[k].args[0]
+    if name in symbols(*sides[:k], *sides[k + 1:]):
+        return None
     if list(operators) == ["!="]:
         return name, [("(", negative(INFINITY), sides[1 - k], ")"), ("(", sides[1 - k], INFINITY, ")")]
     if set(operators) - {"<", "<="}:

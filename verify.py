@@ -1,21 +1,22 @@
 """Is this answer right? Responses and gold answers in, rewards of 1.0 or 0.0 out.
 
-    python verify.py --response 'so x = \\boxed{\\frac{64}{5}}' --gold 12.8      what was read, and why it is equal or not
-    python verify.py --file pairs.jsonl                                        one {"response": ..., "gold": ...} a line
+    python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8      what was read, and why it is equal or not
+    python verify.py --file pairs.jsonl                        one {"response": ..., "gold": ...} a line
 
-latex.py reads both answers into trees with a grammar of its own (no answer is ever run as code, and every size is
-bounded) and knows what they are worth; this file compares the trees and pays. Where conventions differ:
+latex.py says what an answer means and whether two mean the same, with a grammar of its own: no answer is ever
+run as code, and every size is bounded. This file finds the answer and pays. Where conventions differ:
 
-numbers     are compared exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} and 0.333...
-            are). A decimal with three or more significant digits equals the irrational number that rounds to it.
-percent     5\\% is 0.05, and also 5 (golds write either); 5 is not 0.05. log is to base 10, ln natural.
-lists       "1, 2", "1 or 2", \\{1, 2\\}, x = 1 or x = 2 are one unordered answer, each element as often; \\pm 2 is two.
-            (1, 2) is ordered, and is the column vector; it is no [1, 2]. 1,234 is a number except inside brackets.
-intervals   1 < x \\le 2, x \\in (1, 2] and (1, 2] are one; variables that are both named must be the same one.
-equations   "name =" may be on one side only (x = 5 is 5, but not y = 5); equations are equal up to a factor.
-functions   agree wherever both are defined and real; f(x) = x^2 is f(t) = t^2. Integers are assumed beside n!, \\lfloor.
-units       may be on one side only; two different ones (cm, cm^2) differ. Degrees are a unit, except inside \\sin.
-bases       4210_5 equals only 4210_5. Words ignore case; letters are case-sensitive; dates and times are text.
+numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} and 0.333... are).
+            A decimal of three or more significant digits also equals an irrational number that rounds to it.
+percent     5\\% is 0.05 and also 5 (golds write either); 5 is not 0.05. log is to base 10, ln natural.
+lists       "1, 2", "1 or 2", \\{1, 2\\} and "x = 1 or x = 2" are one answer, unordered, each element as often;
+            \\pm 2 is two. (1, 2) is ordered and may be a column vector, but no [1, 2]. 1,234 is a number except
+            inside brackets.
+intervals   1 < x \\le 2, x \\in (1, 2] and (1, 2] are one; if both name their variable it must be the same.
+equations   "name =" may be on one side only (x = 5 is 5, not y = 5); equations are equal up to a factor.
+functions   agree wherever both are defined and real; f(x) = x^2 is f(t) = t^2. n! says that n is an integer.
+units       may be on one side only; two different ones (cm, cm^2) differ. Degrees are a unit except in \\sin.
+bases       4210_5 equals only 4210_5. Words ignore case, letters don't. Dates and times are text.
 arithmetic  57+39 equals 96, but reward() does not pay it for 96: it may be the question itself.
 """
 
@@ -31,10 +32,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal, last_side, parse,
-                   render, same_function, symbols, values, walk)
+from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal, last_side,
+                   parse, render, same_function, symbols, values, walk)
 
-# ---- the verdict on one answer -------------------------------------------------------------------------------
+# ---- the verdict on one answer -----------------------------------------------------------------------------
 
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}|\d\d?-\d\d?-\d{4}")
 TIME = re.compile(r"\d\d?:[0-5]\d")
@@ -42,9 +43,18 @@ CHOICE = re.compile(r"\(([A-E])\) ?([^A-Z]+)")
 
 
 def prose(text: str) -> str:
-    """Words, dates and times in one spelling ('4:40 a.m.' is '4:40am'); '' for anything that could be a formula."""
+    """Words, dates and times in one spelling ('4:40 a.m.' is '4:40am'); '' for what could be a formula."""
     words = set(re.findall(r"[A-Za-z]{3,}|\b[Nn]o\b|\b[apAP]\.?[mM]\b", text)) - FUNCTIONS.keys()
-    return re.sub(r"[\s.']+", "", text).lower() if words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text) else ""
+    plain = words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text)
+    return re.sub(r"[\s.']+", "", text).lower() if plain else ""
+
+
+def chosen(text: str, other: str) -> str:
+    """Of a choice with its value, "(C) 27", the part that the other side has: C or 27."""
+    choice = CHOICE.fullmatch(text)
+    if not choice or CHOICE.fullmatch(other):
+        return text
+    return choice[1] if re.fullmatch(r"\(?[A-E]\)?", other) else choice[2]
 
 
 def explain(prediction: str, gold: str) -> tuple[bool, str]:
@@ -57,16 +67,15 @@ def explain(prediction: str, gold: str) -> tuple[bool, str]:
             return prose(p) == prose(g), f"the words {p!r} and {g!r}"
         if DATE.fullmatch(p) or DATE.fullmatch(g) or TIME.fullmatch(p) and TIME.fullmatch(g):
             return p.lstrip("0") == g.lstrip("0"), f"the dates or times {p!r} and {g!r}"
-        p, g = (choice[1 if re.fullmatch(r"\(?[A-E]\)?", other) else 2] if (choice := CHOICE.fullmatch(text)) and not
-                CHOICE.fullmatch(other) else text for text, other in ((p, g), (g, p)))              # "(C) 27" is C and 27
-        p, g = parse(p), parse(g)
+        p, g = parse(chosen(p, g)), parse(chosen(g, p))
         return equal(p, g), f"{render(p)} and {render(g)}"
     except (Unreadable, Undefined) as reason:
         return False, f"{type(reason).__name__}: {reason}"
 
 
 def is_equivalent(prediction: str, gold: str) -> bool:
-    """Whether `prediction` says what `gold` says (see the top of the file); symmetric, and False for what can't be read."""
+    """Whether `prediction` says what `gold` says (see the top of this file). Symmetric; what can't be read equals
+    nothing but its own text. Never raises, never hangs; use rewards() where that must be certain."""
     return explain(prediction, gold)[0]
 
 
@@ -76,9 +85,10 @@ SENTENCE = re.compile(r".*\banswer(?:\s+is\b:?|\s*:)\s*([^\n]{1,300}?)[\s.*]*\Z"
 
 
 def extract_answer(response: str, *, require_box: bool = False) -> str | None:
-    """The answer that a response commits to, after </think> where there is one: what its last \\boxed or \\fbox holds
-    (boxes joined by "or", "and" or a comma are one answer), None if that box is empty or never closed. Without any box,
-    unless require_box: the end of a final sentence "the answer is ...", or a response that is nothing but an answer."""
+    """The answer that a response commits to, after </think> where there is one: what its last \\boxed or \\fbox
+    holds (boxes joined by "or", "and" or a comma are one answer), None if that box is empty or never closed.
+    Without a box, unless require_box: the end of a final sentence "the answer is ...", or a response that is
+    nothing but an answer."""
     response = response.rpartition("</think>")[2]
     answers, end = [], 0
     for box in BOX.finditer(response):
@@ -102,8 +112,8 @@ def extract_answer(response: str, *, require_box: bool = False) -> str | None:
 
 
 def is_echo(answer: str, gold: str) -> bool:
-    """Whether the answer to a plain number is a sum, difference or product of plain numbers left undone. 57+39 equals 96,
-    but a policy that is paid for it learns to copy the question."""
+    """Whether the gold is a plain number, and the answer a sum, difference or product of numbers left undone.
+    57+39 equals 96, but a policy that is paid for it learns to copy the question."""
     gold, answer = clean(gold), last_side(parse(clean(answer)))
     if not re.fullmatch(r"[-\d.,/ ]+|-?\\frac *\{\d+\} *\{\d+\}", gold) or symbols(answer):
         return False
@@ -122,25 +132,27 @@ def grade(answer: str, gold: str, grader: str = "oneshot") -> bool:
 
 
 def reward(response: str, gold: str, *, require_box: bool = False, grader: str = "oneshot") -> float:
-    """1.0 if the response's answer is the gold answer, else 0.0, on any input. Trainers set require_box, as the paper's
-    reward does. grader="paper" is the paper's own rule, for comparing runs: see paper_equivalent."""
+    """1.0 if the response's answer is the gold answer, else 0.0, on any input. Trainers set require_box, as the
+    paper's reward does. grader="paper" is the paper's own rule, to compare runs: see paper_equivalent."""
     answer = extract_answer(response, require_box=require_box or grader == "paper")
     return float(answer is not None and grade(answer, gold, grader))
 
 
-# ---- the paper's rule ----------------------------------------------------------------------------------------
+# ---- the paper's rule --------------------------------------------------------------------------------------
 
-PAPER_UNITS = r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)(?:es|s)? *(?:\^\d+)?"
+PAPER_UNITS = (r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)"
+               r"(?:es|s)? *(?:\^\d+)?")
 PAPER_STEPS = [(re.compile(pattern), to) for pattern, to in (
-    (r"\\text\{ .*|\\[!$%]|\\left|\\right|\^\{?\\circ\}?|[$%\n]", ""), (r"\\[dt]frac", r"\\frac"), (r"^\s*\w{1,2}\s*=", ""),
+    (r"\\text\{ .*|\\[!$%]|\\left|\\right|\^\{?\\circ\}?|[$%\n]", ""), (r"\\[dt]frac", r"\\frac"),
+    (r"^\s*\w{1,2}\s*=", ""),
     (r"\\frac *(?:\{([^{}]*)\}|(\d)) *(?:\{([^{}]*)\}|(\d))", r"\\frac{\1\2}{\3\4}"), (r"\s", ""),
     (r"^(-?)(\d+)/(\d+)$", r"\1\\frac{\2}{\3}"), (r"\\frac\{-(\d+)\}", r"-\\frac{\1}"))]
 
 
 def paper_equivalent(answer: str, gold: str) -> bool:
-    """The reward rule of arXiv 2504.20571's code, after its measured behaviour (FACTS.md A4): the same string after
-    normalising, or the same number. Unlike ours it drops what follows "\\text{ " ("2 \\text{ or } 4" is 2), the name
-    before "=" and every percent sign; fractions must be reduced, integers written as such, and units be in \\text."""
+    """The reward rule of arXiv 2504.20571's code, after its measured behaviour: the same string after normalising,
+    or the same number. Unlike ours it drops what follows "\\text{ " ("2 \\text{ or } 4" is 2), a short name before
+    "=" and every percent sign; fractions must be reduced, integers written as such, and units be in \\text."""
     def normal(text):
         for pattern, to in PAPER_STEPS:
             text = pattern.sub(to, text)
@@ -163,18 +175,18 @@ def paper_equivalent(answer: str, gold: str) -> bool:
         return False
 
 
-# ---- many at once, in processes that can be killed -----------------------------------------------------------
+# ---- many at once, in processes that can be killed ---------------------------------------------------------
 
 class Rewards(list):
-    """list[float], with the counts of responses whose comparison timed out or failed (their reward is 0.0)."""
+    """list[float], with the counts of responses whose grading timed out or failed (their reward is 0.0)."""
     timeouts = 0
     errors = 0
 
 
 class Worker:
-    """A child process that grades one pair a line. The child carries its own bomb: SIGALRM ends it when a pair takes too
-    long (also inside one long C call, also when the parent is gone), end-of-file when the parent closes or dies. The
-    next pair then gets a new process. It is a program of its own, not a fork: safe beside threads and torch."""
+    """A child process that grades one pair a line. It carries its own bomb: SIGALRM ends it when a pair takes too
+    long (also inside one long C call, also when the parent is gone), end-of-file when the parent dies; the next
+    pair then gets a new process. It is a program of its own, not a fork: safe beside threads and torch."""
 
     def __init__(self):
         self.process, self.lock = None, threading.Lock()
@@ -185,13 +197,14 @@ class Worker:
             try:
                 if self.process is None or self.process.poll() is not None:
                     self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker"],
-                                                    encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                 self.process.stdin.write(json.dumps(request) + "\n")
                 self.process.stdin.flush()
                 verdict = self.process.stdout.readline().strip()
-            except OSError as error:                                         # no process to be had, or just killed
+            except OSError as error:                                        # no process to be had, or just killed
                 return f"error: {error!r}"
-            return verdict or ("timeout" if self.process.wait() == -signal.SIGALRM else "error: the worker died")
+            late = not verdict and self.process.wait() == -signal.SIGALRM
+            return verdict or ("timeout" if late else "error: the worker died")
 
 
 def work() -> None:
@@ -200,10 +213,10 @@ def work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)                             # Ctrl-C is the parent's business
     for line in sys.stdin:
         *pair, timeout = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, timeout)                        # SIGALRM's default action: the end
+        signal.setitimer(signal.ITIMER_REAL, timeout)                       # SIGALRM's default action: the end
         try:
             verdict = "right" if grade(*pair) else "wrong"
-        except Exception as error:                                           # told to the parent, which counts it
+        except Exception as error:                                          # the parent counts it
             verdict = f"error: {error!r}"
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(verdict, flush=True)
@@ -211,15 +224,16 @@ def work() -> None:
 
 MEMORY = 2 ** 30                 # bytes of address space for a worker
 WORKERS, POOL = [Worker(), Worker()], threading.Lock()
-VERDICTS = {}                    # (answer, gold, grader) -> verdict: in 1-shot training few distinct answers occur
+VERDICTS = {}                    # (answer, gold, grader) -> verdict: in 1-shot training few distinct ones occur
 PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18}|/\d{1,18})?|-?\\frac\{\d{1,18}\}\{\d{1,18}\}")
 
 
-def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False, grader: str = "oneshot") -> Rewards:
-    """reward() of many responses, in their order, with .timeouts and .errors. Plain numbers are compared here, every
-    other distinct pair once in a worker process, for at most `timeout` seconds. From any thread, on any rank."""
+def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False,
+            grader: str = "oneshot") -> Rewards:
+    """reward() of many responses, in their order, with .timeouts and .errors. Plain numbers are compared here,
+    every other distinct pair once in a worker process, for at most `timeout` seconds. From any thread and rank."""
     if grader not in ("oneshot", "paper") or timeout <= 0:
-        raise ValueError(f"grader is 'oneshot' or 'paper' and timeout is positive, not {grader!r} and {timeout}")
+        raise ValueError(f"grader 'oneshot' or 'paper' and timeout > 0 are needed, not {grader!r} and {timeout}")
     answers = [extract_answer(r, require_box=require_box or grader == "paper") for r in responses]
     keys = [(answer, str(gold), grader) for answer, gold in zip(answers, golds, strict=True)]
 
@@ -233,7 +247,8 @@ def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False
         plain = [key for key in new if PLAIN.fullmatch(key[0]) and PLAIN.fullmatch(key[1])]
         VERDICTS.update((key, "right" if grade(*key) else "wrong") for key in plain)
         rest = [key for key in new if key not in VERDICTS]
-        threads = [threading.Thread(target=drain, args=(worker, rest[k::len(WORKERS)])) for k, worker in enumerate(WORKERS)]
+        threads = [threading.Thread(target=drain, args=(worker, rest[k::len(WORKERS)]))
+                   for k, worker in enumerate(WORKERS)]
         for thread in threads[:len(rest)]:
             thread.start()
         for thread in threads[:len(rest)]:
@@ -247,7 +262,7 @@ def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False
     return result
 
 
-# ---- command line --------------------------------------------------------------------------------------------
+# ---- command line ------------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Config:
@@ -271,7 +286,7 @@ def pairs(config: Config):
             row = json.loads(line)
             yield row["response"], str(row["gold"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{config.file}, line {k}: needs the fields response and gold ({error!r})") from error
+            raise ValueError(f"{config.file}, line {k}: response and gold are needed ({error!r})") from error
 
 
 def main(config: Config) -> int:

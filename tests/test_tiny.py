@@ -1,4 +1,4 @@
-"""The laptop world: nothing leaks between splits, every worked solution is right, and the committed base loads."""
+"""The laptop world: nothing leaks between splits, every solution is right, the base loads."""
 
 import random
 import re
@@ -24,7 +24,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def documents():
     """20,000 documents, as the committed checkpoint saw them first."""
-    return list(islice(tiny.corpus(tiny.Config.seed), 20_000))
+    return [asked + learned for asked, learned in islice(tiny.corpus(tiny.Config.seed), 20_000)]
 
 
 # ---------------------------------------------------------------- splits
@@ -54,7 +54,7 @@ def test_no_document_of_the_corpus_has_the_operands_of_another_problem_side_by_s
     reserved = {operands(p.question) for p in (*tiny.problems("heldout"), *tiny.problems("validation"),
                                                *tiny.EXAMPLES.values())}
     for text in documents:
-        groups = re.findall(r"\d+(?:[-+*,]\d+)+|\d+ or \d+", text)            # 57+39, 47*6+28, max(57,39), 57 or 39
+        groups = re.findall(r"\d+(?:[-+*,]\d+)+|\d+ or \d+", text)     # 57+39, 47*6+28, max(57,39), 57 or 39
         if question := re.match(r"Q: (.*)\n", text):
             groups.append(question[1])
         for group in groups:
@@ -66,10 +66,10 @@ def test_no_document_of_the_corpus_has_the_operands_of_another_problem_side_by_s
 
 
 def test_an_addition_is_worked_from_the_right_with_its_carry():
-    assert tiny.work("+", 57, 39) == "57+39: 7+9=16 carry 1, 5+3+1=9, so 96"
-    assert tiny.work("-", 83, 57) == "83-57: 3-7+10=6 carry 1, 8-5-1=2, so 26"
-    assert tiny.work("*", 47, 6) == "47*6: 7*6=42 carry 4, 4*6=24, with carry 28, so 282"
-    assert tiny.work("?", 83, 85) == "83 or 85: 8=8, 3<5, so 85"
+    assert tiny.work("+", 57, 39, 96) == "57+39: 7+9=16 carry 1, 5+3+1=9, so 96"
+    assert tiny.work("-", 83, 57, 26) == "83-57: 3-7+10=6 carry 1, 8-5-1=2, so 26"
+    assert tiny.work("*", 47, 6, 282) == "47*6: 7*6=42 carry 4, 4*6=24, with carry 28, so 282"
+    assert tiny.work("?", 83, 85, 85) == "83 or 85: 8=8, 3<5, so 85"
 
 
 def test_every_equation_in_the_corpus_holds_and_every_conclusion_follows(documents):
@@ -91,18 +91,21 @@ def test_every_equation_in_the_corpus_holds_and_every_conclusion_follows(documen
     assert checked > 4000
 
 
-def test_the_good_style_is_always_rewarded_and_a_missing_box_never(tokenizer):
+def styles(count: int) -> list[tuple[str, float]]:
+    """`count` answers of the corpus with their reward."""
     rng = random.Random(0)
-    for problem in tiny.problems("heldout"):
-        task = next(t for t in iter(lambda: tiny.draw_task(rng, problem.category, "corpus"), None))
-        worked = tiny.solution(task)
-        assert verify.reward(worked + rf" The answer is \boxed{{{task.answer}}}.", str(task.answer)) == 1.0
-        assert verify.reward(worked + f" The answer is {task.answer}.", str(task.answer)) == 0.0
+    tasks = [tiny.draw_task(rng, rng.choice(tiny.CATEGORIES), "corpus") for _ in range(count)]
+    answers = [tiny.respond(rng, task, wording=0) for task in tasks]
+    return [(answer, verify.reward(answer, str(task.answer()), require_box=True)) for answer, task in zip(answers, tasks)]
 
 
-def test_a_guess_is_right_one_time_in_ten_at_most():
-    rng = random.Random(0)
-    assert sum(tiny.slip(rng, 96) == 96 for _ in range(10_000)) < 1000
+def test_worked_and_boxed_is_always_rewarded_unboxed_or_rambling_never_and_a_guess_one_time_in_ten_at_most():
+    answers = styles(3000)
+    boxed = r"\boxed{"
+    assert {reward for text, reward in answers if " Steps:" in text and boxed in text} == {1.0}
+    assert {reward for text, reward in answers if boxed not in text} == {0.0}
+    guesses = [reward for text, reward in answers if " Steps:" not in text and boxed in text]
+    assert len(guesses) > 1000 and 0.01 < sum(guesses) / len(guesses) < 0.1
 
 
 # ---------------------------------------------------------------- tokenizer and checkpoint

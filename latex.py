@@ -3,8 +3,8 @@
 A recursive-descent parser over a whitelist grammar. Nothing that it reads is run, looked up or imported: the
 result is a `Node(op, args)`, and what is not in the grammar raises `Unreadable`. Reading takes time linear in
 the length (at most MAX_CHARS) at a bounded depth, and the Evaluator refuses a number before it grows past
-MAX_BITS. `equal` compares trees as answers: exactly where they are rational, else by mpmath to 45 digits or more,
-and with variables at several points, so that equal means equal wherever both are defined.
+MAX_BITS. `equal` compares trees as answers: exactly where they are rational, else by mpmath to 45 digits, and
+with variables at several points, so that equal means equal wherever both are defined.
 
     answer  := item ((',' | ';' | 'or' | 'and') item)*              several solutions
     item    := side (('=' | '<' | '\\le' | '\\in' ...) side)*
@@ -96,16 +96,17 @@ def render(node) -> str:
 # ---- vocabulary: the whole of it ---------------------------------------------------------------------------
 
 UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair in r"""
-    −:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge ⩽:\le ⩾:\ge
-    ≠:\ne ≈:\approx ∪:\cup ⋃:\cup ∈:\in ±:\pm ∓:\mp ℝ:\mathbb{R} ∅:\emptyset ′:' ’:' ⌊:\lfloor ⌋:\rfloor ⌈:\lceil ⌉:\rceil
-    ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots ¢:cents £:\pounds €:\euro ，:, ％:% （:( ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus
-    ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4} α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon
-    θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi ω:\omega Δ:\Delta Ω:\Omega""".split()}
+    −:- –:- —:- ‐:- ×:\times ÷:\div ·:\cdot ⋅:\cdot ∙:\cdot ∗:* °:^\circ º:^\circ π:\pi ∞:\infty ≤:\le ≥:\ge
+    ⩽:\le ⩾:\ge ≠:\ne ≈:\approx ∪:\cup ⋃:\cup ∈:\in ±:\pm ∓:\mp ℝ:\mathbb{R} ∅:\emptyset ′:' ’:' ⌊:\lfloor
+    ⌋:\rfloor ⌈:\lceil ⌉:\rceil ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots ¢:cents £:\pounds €:\euro ，:, ％:% （:(
+    ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4}
+    α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi
+    ω:\omega Δ:\Delta Ω:\Omega""".split()}
                         | dict.fromkeys("\u00a0\u2009\u202f\u3000", " "))
 SCRIPTS = (("^", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n"), ("_", "₀₁₂₃₄₅₆₇₈₉", "0123456789"))
 SYMBOLS = set("""alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
-    rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar
-    ell odot""".split())
+    rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+    hbar ell odot""".split())
 TRIG = ("sin", "cos", "tan", "cot", "sec", "csc")
 FUNCTIONS = ({f: f for f in (*TRIG, "sinh", "cosh", "tanh", "ln", "log", "exp", "abs", "floor", "ceil")}
              | {arc + t: "a" + t for arc in ("arc", "a") for t in TRIG} | {"lg": "log"})
@@ -141,12 +142,13 @@ UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 THOUSANDS = re.compile(r"(?<![\d.,}!])\d{1,3}(?:(?:\{,\}|,\s*\\!|\\,|\\ |~| )\s*\d{3})+(?!\d)")
 STYLE = re.compile(r"\\(?:(?:display|text|script)style|(?:no)?limits|rm|bf|it|left|right|[bB]igg?[lrm]?|"
-                   r"q?quad|thinspace|boldsymbol|math(?:bf|it|sf|cal)|vec|overrightarrow|hat|bm|therefore|triangle)"
-                   r"(?![A-Za-z])\.?|(?<!\\)\\[!;:,> ]|~")
+                   r"q?quad|thinspace|boldsymbol|math(?:bf|it|sf|cal)|vec|overrightarrow|hat|bm|therefore|"
+                   r"triangle)(?![A-Za-z])\.?|(?<!\\)\\[!;:,> ]|~")
 TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|[mh]box|operatorname\*?)\s*(?:\{([^{}]*)\}|(\w))")
 REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\s+", " "), (r"√ ?(\d+|[a-zA-Z])", r"\\sqrt{\1}"), ("√", r"\\sqrt"),
-    (r"(?<=\d) ?\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "), (r"\\boxed(?= ?\{)", ""),
+    (r"(?<=\d) ?\.\.\.", r"\\ldots "), (r"\\\$", r"\\dollar "), (r"\$|(?<!\\)\\[()\[\]]", " "),
+    (r"\\boxed(?= ?\{)", ""),
     (r"\\lbrace(?![a-z])", r"\\{"), (r"\\rbrace(?![a-z])", r"\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
     (r"\\frac ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\} ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\}", r"\1/\2"),
     (r"\\backslash(?![a-z])|-(?= ?\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
@@ -600,7 +602,7 @@ class Evaluator:
         return self.checked(mpmath.mpf(x.numerator) / x.denominator) if isinstance(x, Fraction) else x
 
     def power(self, x, y):
-        """x^y; roots of rationals are exact if they can be, and real if the degree is odd: (-8)^(1/3) = -2."""
+        """x^y; roots of rationals are exact if possible, and real if the degree is odd: (-8)^(1/3) = -2."""
         rational = isinstance(x, Fraction) and isinstance(y, Fraction)
         if x == 0 and (not isinstance(y, Fraction) or y < 0):
             raise Undefined("a power of zero")
@@ -658,8 +660,8 @@ LOCK = threading.Lock()        # mpmath's precision is one for all threads
 
 
 def values(nodes, at=()) -> tuple[list, bool]:
-    """Values of trees at a point {variable: Fraction}, with as many bits as cancellation may cost; and whether
-    a value on the way was not real. Raises Undefined and Unreadable."""
+    """Values of trees at a point {variable: Fraction}, with the bits that cancellation may cost; whether a
+    value on the way was not real. Raises Undefined and Unreadable."""
     with LOCK:
         evaluator = Evaluator(PRECISION)
         result = [evaluator(node, dict(at)) for node in nodes]
@@ -680,16 +682,17 @@ def close(a, b) -> bool:
 
 
 def sample(p, g):
-    """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0), (-9, 9);
-    they are natural numbers if a factorial, (-1)^n or a floor on both sides says that the variables are."""
+    """Both trees' values at up to 20 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and
+    (-9, 9); they are natural numbers if a factorial, (-1)^n or a floor on both sides says so."""
     calls = [{n.args[0] for n in walk(tree) if n.op == "call"} for tree in (p, g)]
-    alternating = any(n.op == "pow" and n.args[0].op == "neg" and not symbols(n.args[0]) for n in walk((p, g)))
-    whole = alternating or (calls[0] | calls[1]) & {"factorial", "binom"} or all(c & {"floor", "ceil"} for c in calls)
+    powers = [n.args[0] for n in walk((p, g)) if n.op == "pow"]
+    whole = ((calls[0] | calls[1]) & {"factorial", "binom"} or all(c & {"floor", "ceil"} for c in calls)
+             or any(base.op == "neg" and not symbols(base) for base in powers))
     for k in range(20):
         rng = random.Random(k)
         low, high = ((0, 97), (0, 873), (-873, 0), (-873, 873))[k % 4]
-        at = {name: Fraction(rng.randrange(1, 12 + k)) if whole else Fraction(2 * rng.randrange(low, high) + 1, 194)
-              for name in symbols(p, g)}
+        at = {name: Fraction(rng.randrange(1, 12 + k) if whole else 2 * rng.randrange(low, high) + 1,
+                             1 if whole else 194) for name in symbols(p, g)}
         try:
             (a, b), unreal = values((p, g), at)
         except Undefined:
@@ -788,13 +791,14 @@ def solutions(node) -> list[Node]:
     if op == "unit":
         return [Node("unit", (value, args[1])) for value in solutions(args[0])]
     if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
-        return [rebuild(node, lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n)
-                for kept, turned in (("pm", "mp"), ("mp", "pm"))]
+        def sign(kept, turned):
+            return lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n
+        return [rebuild(node, sign("pm", "mp")), rebuild(node, sign("mp", "pm"))]
     return [node]
 
 
 def equal_one(p, g) -> bool:
-    """Whether two single answers are the same. Types are respected; one side alone may have a name or a unit."""
+    """Whether two single answers are the same. Types are respected; a name or unit may be on one side."""
     p, g = last_side(p), last_side(g)
     ops = (p.op, g.op)
     if p == g:

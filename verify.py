@@ -1,17 +1,16 @@
 """Is this answer right? Responses and gold answers in, rewards of 1.0 or 0.0 out.
 
-    python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8      what was read, and why it is equal or not
-    python verify.py --file pairs.jsonl                        one {"response": ..., "gold": ...} a line
+    python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and the verdict
+    python verify.py --file pairs.jsonl                       one {"response": ..., "gold": ...} a line
 
 latex.py says what an answer means and whether two mean the same, with a grammar of its own: no answer is ever
 run as code, and every size is bounded. This file finds the answer and pays. Where conventions differ:
 
-numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} and 0.333... are).
+numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} is).
             A decimal of three or more significant digits also equals an irrational number that rounds to it.
 percent     5\\% is 0.05 and also 5 (golds write either); 5 is not 0.05. log is to base 10, ln natural.
-lists       "1, 2", "1 or 2", \\{1, 2\\} and "x = 1 or x = 2" are one answer, unordered, each element as often;
-            \\pm 2 is two. (1, 2) is ordered and may be a column vector, but no [1, 2]. 1,234 is a number except
-            inside brackets.
+lists       "1, 2", "1 or 2", \\{1, 2\\} and "x = 1 or x = 2" are one answer, unordered, each as often; \\pm 2
+            is two. (1, 2) is ordered, may be a column vector, is no [1, 2]. In brackets 1,234 is two numbers.
 intervals   1 < x \\le 2, x \\in (1, 2] and (1, 2] are one; if both name their variable it must be the same.
 equations   "name =" may be on one side only (x = 5 is 5, not y = 5); equations are equal up to a factor.
 functions   agree wherever both are defined and real; f(x) = x^2 is f(t) = t^2. n! says that n is an integer.
@@ -32,8 +31,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal, last_side,
-                   parse, render, same_function, symbols, values, walk)
+from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal,
+                   last_side, parse, render, same_function, symbols, values, walk)
 
 # ---- the verdict on one answer -----------------------------------------------------------------------------
 
@@ -74,8 +73,8 @@ def explain(prediction: str, gold: str) -> tuple[bool, str]:
 
 
 def is_equivalent(prediction: str, gold: str) -> bool:
-    """Whether `prediction` says what `gold` says (see the top of this file). Symmetric; what can't be read equals
-    nothing but its own text. Never raises, never hangs; use rewards() where that must be certain."""
+    """Whether `prediction` says what `gold` says (see the top of this file). Symmetric; what can't be read
+    equals nothing but its own text."""
     return explain(prediction, gold)[0]
 
 
@@ -85,8 +84,8 @@ SENTENCE = re.compile(r".*\banswer(?:\s+is\b:?|\s*:)\s*([^\n]{1,300}?)[\s.*]*\Z"
 
 
 def extract_answer(response: str, *, require_box: bool = False) -> str | None:
-    """The answer that a response commits to, after </think> where there is one: what its last \\boxed or \\fbox
-    holds (boxes joined by "or", "and" or a comma are one answer), None if that box is empty or never closed.
+    """The answer that a response commits to, after </think> where there is one: what its last \\boxed or
+    \\fbox holds (boxes joined by "or", "and" or a comma are one answer), None if that is empty or not closed.
     Without a box, unless require_box: the end of a final sentence "the answer is ...", or a response that is
     nothing but an answer."""
     response = response.rpartition("</think>")[2]
@@ -132,16 +131,16 @@ def grade(answer: str, gold: str, grader: str = "oneshot") -> bool:
 
 
 def reward(response: str, gold: str, *, require_box: bool = False, grader: str = "oneshot") -> float:
-    """1.0 if the response's answer is the gold answer, else 0.0, on any input. Trainers set require_box, as the
-    paper's reward does. grader="paper" is the paper's own rule, to compare runs: see paper_equivalent."""
+    """1.0 if the response's answer is the gold answer, else 0.0, on any input. Trainers set require_box, as
+    the paper's reward does. grader="paper" is the paper's own rule, to compare runs: see paper_equivalent."""
     answer = extract_answer(response, require_box=require_box or grader == "paper")
     return float(answer is not None and grade(answer, gold, grader))
 
 
 # ---- the paper's rule --------------------------------------------------------------------------------------
 
-PAPER_UNITS = (r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)"
-               r"(?:es|s)? *(?:\^\d+)?")
+PAPER_UNITS = (r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|"
+               r"yard)(?:es|s)? *(?:\^\d+)?")
 PAPER_STEPS = [(re.compile(pattern), to) for pattern, to in (
     (r"\\text\{ .*|\\[!$%]|\\left|\\right|\^\{?\\circ\}?|[$%\n]", ""), (r"\\[dt]frac", r"\\frac"),
     (r"^\s*\w{1,2}\s*=", ""),
@@ -150,9 +149,10 @@ PAPER_STEPS = [(re.compile(pattern), to) for pattern, to in (
 
 
 def paper_equivalent(answer: str, gold: str) -> bool:
-    """The reward rule of arXiv 2504.20571's code, after its measured behaviour: the same string after normalising,
-    or the same number. Unlike ours it drops what follows "\\text{ " ("2 \\text{ or } 4" is 2), a short name before
-    "=" and every percent sign; fractions must be reduced, integers written as such, and units be in \\text."""
+    """The reward rule of arXiv 2504.20571's code, after its measured behaviour: the same string after
+    normalising, or the same number. Unlike ours it drops what follows "\\text{ " ("2 \\text{ or } 4" is 2), a
+    short name before "=" and every percent sign; fractions must be reduced, integers written as such, units
+    be in \\text."""
     def normal(text):
         for pattern, to in PAPER_STEPS:
             text = pattern.sub(to, text)
@@ -184,9 +184,9 @@ class Rewards(list):
 
 
 class Worker:
-    """A child process that grades one pair a line. It carries its own bomb: SIGALRM ends it when a pair takes too
-    long (also inside one long C call, also when the parent is gone), end-of-file when the parent dies; the next
-    pair then gets a new process. It is a program of its own, not a fork: safe beside threads and torch."""
+    """A child process that grades one pair a line. It carries its own bomb: SIGALRM ends it when a pair takes
+    too long (also inside a long C call, also when the parent is gone), end-of-file when the parent dies; the
+    next pair then gets a new process. A program of its own, not a fork: safe beside threads and torch."""
 
     def __init__(self):
         self.process, self.lock = None, threading.Lock()
@@ -201,7 +201,7 @@ class Worker:
                 self.process.stdin.write(json.dumps(request) + "\n")
                 self.process.stdin.flush()
                 verdict = self.process.stdout.readline().strip()
-            except OSError as error:                                        # no process to be had, or just killed
+            except OSError as error:                                       # no process to have, or just killed
                 return f"error: {error!r}"
             late = not verdict and self.process.wait() == -signal.SIGALRM
             return verdict or ("timeout" if late else "error: the worker died")
@@ -213,7 +213,7 @@ def work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)                             # Ctrl-C is the parent's business
     for line in sys.stdin:
         *pair, timeout = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, timeout)                       # SIGALRM's default action: the end
+        signal.setitimer(signal.ITIMER_REAL, timeout)                      # SIGALRM's default action: the end
         try:
             verdict = "right" if grade(*pair) else "wrong"
         except Exception as error:                                          # the parent counts it
@@ -224,16 +224,16 @@ def work() -> None:
 
 MEMORY = 2 ** 30                 # bytes of address space for a worker
 WORKERS, POOL = [Worker(), Worker()], threading.Lock()
-VERDICTS = {}                    # (answer, gold, grader) -> verdict: in 1-shot training few distinct ones occur
+VERDICTS = {}                    # (answer, gold, grader) -> verdict: 1-shot training meets few distinct ones
 PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18}|/\d{1,18})?|-?\\frac\{\d{1,18}\}\{\d{1,18}\}")
 
 
 def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False,
             grader: str = "oneshot") -> Rewards:
-    """reward() of many responses, in their order, with .timeouts and .errors. Plain numbers are compared here,
-    every other distinct pair once in a worker process, for at most `timeout` seconds. From any thread and rank."""
+    """reward() of many responses, in their order, with .timeouts and .errors. Plain numbers are compared
+    here, other pairs once each in a worker, for at most `timeout` seconds. From any thread, on any rank."""
     if grader not in ("oneshot", "paper") or timeout <= 0:
-        raise ValueError(f"grader 'oneshot' or 'paper' and timeout > 0 are needed, not {grader!r} and {timeout}")
+        raise ValueError(f"needs grader 'oneshot' or 'paper' and timeout > 0, not {grader!r}, {timeout}")
     answers = [extract_answer(r, require_box=require_box or grader == "paper") for r in responses]
     keys = [(answer, str(gold), grader) for answer, gold in zip(answers, golds, strict=True)]
 

@@ -1,5 +1,5 @@
-"""What counts as the same answer. Each table holds rows `prediction  ==  gold` and `prediction  !=  gold`, written from
-how models answer and how benchmark golds look; the near misses beside each positive are the ones that pay a policy."""
+"""What counts as the same answer. Each table holds rows `prediction  ==  gold` and `prediction  !=  gold`,
+written from how models answer and how benchmark golds look; a near miss is what would pay a policy for nothing."""
 
 import json
 import os
@@ -987,13 +987,13 @@ TABLES["matrices and vectors"] = r"""
 \begin{bmatrix} 1 \\ 2 \end{bmatrix}  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
 \left[\begin{matrix} 1 \\ 2 \end{matrix}\right]  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
 \left(\begin{array}{c} 1 \\ 2 \end{array}\right)  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
-\begin{pmatrix} -\frac{1}{3} \\ \frac23 \\ 5/3 \end{pmatrix}  ==  \begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}
+\begin{pmatrix}-\frac{1}{3}\\\frac23\\5/3\end{pmatrix}  ==  \begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}
 \frac13\begin{pmatrix} -1 \\ 2 \\ 5 \end{pmatrix}  ==  \begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}
 \begin{pmatrix} -1 & 0 \\ 0 & -1 \end{pmatrix}  ==  -\begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}
 \begin{pmatrix} 301 & 100 \\ -900 & -299 \end{pmatrix}  ==  \begin{bmatrix}301&100\\-900&-299\end{bmatrix}
 \begin{pmatrix} 1 & 2 \\ 3 & 4 \\ \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
 \begin{pmatrix} 1 \\[2pt] 2 \end{pmatrix}  ==  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
-\begin{pmatrix} 16/49 \\ 48/49 \\ 24/49 \end{pmatrix}  ==  \frac{8}{49}\begin{pmatrix} 2 \\ 6 \\ 3 \end{pmatrix}
+\begin{pmatrix} 16/49 \\ 48/49 \\ 24/49 \end{pmatrix}  ==  \frac{8}{49}\begin{pmatrix}2\\6\\3\end{pmatrix}
 (-18,-49,96)  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
 \langle -18,-49,96 \rangle  ==  \begin{pmatrix} -18 \\ -49 \\ 96 \end{pmatrix}
 A = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
@@ -1238,26 +1238,29 @@ def test_the_tables_hold_at_least_600_rows_and_as_many_kinds_of_near_miss():
     assert all(any(not r.values[2] for r in rows([name])) for name in TABLES)
 
 
-# ---- extraction ----------------------------------------------------------------------------------------------
+# ---- extraction --------------------------------------------------------------------------------------------
 
 EXTRACTED = [
     (r"so \boxed{5}", "5"), (r"\boxed{3} then \boxed{5}", "5"), (r"\fbox{5}", "5"), (r"\boxed 5", "5"),
-    (r"\boxed 12.5 m", "12.5"), (r"\boxed {x}", "x"), (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"), (r"$\boxed{5}$.", "5"),
-    (r"\boxed{\left\{1, 2\right.}", r"\left\{1, 2\right."), (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{ 5 }", "5"),
-    (r"\boxed{a\}b}", r"a\}b"), (r"\boxed{\boxed{5}}", "5"), (r"\boxed{x = \fbox{3}}", "3"), ("\\boxed{\n5\n}", "5"),
+    (r"\boxed 12.5 m", "12.5"), (r"\boxed {x}", "x"), (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+    (r"$\boxed{5}$.", "5"), (r"\boxed{\left\{1, 2\right.}", r"\left\{1, 2\right."),
+    (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{ 5 }", "5"), (r"\boxed{a\}b}", r"a\}b"),
+    (r"\boxed{\boxed{5}}", "5"), (r"\boxed{x = \fbox{3}}", "3"), ("\\boxed{\n5\n}", "5"),
     (r"\boxed\pi", r"\pi"), (r"\boxed-3", "-3"), (r"\[ \boxed{\text{(C)}} \]", r"\text{(C)}"),
     (r"<think>\boxed{3}</think> \boxed{5}", "5"), (r"<think>\boxed{3}</think> no box", None),
-    (r"\boxed{5}</think>The answer is 6.", "6"), (r"\boxed{}", None), (r"\boxed{  }", None), (r"\boxed{5", None),
-    (r"\boxed{5} and \boxed{7", None), (r"\boxed", None), ("", None), ("\n", None), (r"\boxed{5} or \boxed{7}", "5 or 7"),
-    (r"$\boxed{5}$ or $\boxed{7}$", "5 or 7"), (r"\boxed{5}, \boxed{7}", "5 or 7"), (r"\boxed{5} \text{ or } \boxed{7}", "5 or 7"),
-    (r"\boxed{5}. Check: \boxed{7}", "7"), ("\\boxed{5}\n\n\\boxed{7}", "7"),
-    ("The answer is 5.", "5"), ("Therefore, the answer is $5$.", "$5$"), ("The final answer is: 12.8", "12.8"),
-    ("Answer: 42", "42"), ("So the answer is\n5", "5"), ("**The answer is 5.**", "5"), ("The answer is 3. The answer is 5.", "5"),
+    (r"\boxed{5}</think>The answer is 6.", "6"), (r"\boxed{}", None), (r"\boxed{  }", None),
+    (r"\boxed{5", None), (r"\boxed{5} and \boxed{7", None), (r"\boxed", None), ("", None), ("\n", None),
+    (r"\boxed{5} or \boxed{7}", "5 or 7"), (r"$\boxed{5}$ or $\boxed{7}$", "5 or 7"),
+    (r"\boxed{5}, \boxed{7}", "5 or 7"), (r"\boxed{5} \text{ or } \boxed{7}", "5 or 7"),
+    (r"\boxed{5}. Check: \boxed{7}", "7"), ("\\boxed{5}\n\n\\boxed{7}", "7"), ("The answer is 5.", "5"),
+    ("Therefore, the answer is $5$.", "$5$"), ("The final answer is: 12.8", "12.8"), ("Answer: 42", "42"),
+    ("So the answer is\n5", "5"), ("**The answer is 5.**", "5"), ("The answer is 3. The answer is 5.", "5"),
     ("12.8", "12.8"), (r"\frac{1}{2}", r"\frac{1}{2}"), (" 5\n", "5"),
     ("The answer is 5. Wait, that is wrong.", None), ("The answer is 5, but I am not sure.", None),
     ("The answer is probably 5?", None), ("I think the answer is somewhere near 5!?", None),
-    ("The answer is not 5 \\ne 6 ???", None), ("We get 5", None), ("First, 3+4=7, so we add 2 and get 9, which is odd.", None),
-    ("What is 57+39?", None), ("The answer is 5 because 2+3=5.", None),
+    ("The answer is not 5 \\ne 6 ???", None), ("We get 5", None),
+    ("First, 3+4=7, so we add 2 and get 9, which is odd.", None), ("What is 57+39?", None),
+    ("The answer is 5 because 2+3=5.", None),
 ]
 
 
@@ -1273,31 +1276,38 @@ def test_no_box_is_no_answer_when_the_trainer_requires_it(response):
 
 
 @pytest.mark.parametrize("response, gold, value", [
-    (r"\boxed{96}", "96", 1.0), (r"\boxed{57+39}", "96", 0.0), (r"\boxed{57+39=96}", "96", 1.0), (r"\boxed{100-4}", "96", 0.0),
-    (r"\boxed{12\cdot 8}", "96", 0.0), (r"\boxed{12(8)}", "96", 0.0), (r"\boxed{57+39=?}", "96", 0.0), ("57+39", "96", 0.0),
-    (r"\boxed{1\frac13}", r"\frac{4}{3}", 1.0), (r"\boxed{1+\frac13}", r"\frac{4}{3}", 0.0), (r"\boxed{\frac{8}{6}}", r"\frac{4}{3}", 1.0),
-    (r"\boxed{9.6\times 10^1}", "96", 1.0), (r"\boxed{1+\sqrt2}", r"\sqrt2+1", 1.0), (r"\boxed{2^6 \cdot 3}", r"2^6 * 3", 1.0),
-    (r"\boxed{1+2004!}", "1 + 2004!", 1.0), (r"\boxed{5} or \boxed{7}", "7", 0.0), (r"\boxed{5} or \boxed{7}", "5, 7", 1.0),
-    (r"\boxed{7}, \boxed{8}, \boxed{9}", "9", 0.0), (r"\boxed{\text{yes}}", "yes", 1.0), (r"\boxed{7 \text{ or something else}}", "7", 0.0),
-    ("The answer is 7 or something else", "7", 0.0), ("The answer is not 7", "7", 0.0), ("The answer is \\neq 7", "7", 0.0)])
+    (r"\boxed{96}", "96", 1.0), (r"\boxed{57+39}", "96", 0.0), (r"\boxed{57+39=96}", "96", 1.0),
+    (r"\boxed{100-4}", "96", 0.0), (r"\boxed{12\cdot 8}", "96", 0.0), (r"\boxed{12(8)}", "96", 0.0),
+    (r"\boxed{57+39=?}", "96", 0.0), ("57+39", "96", 0.0), (r"\boxed{1\frac13}", r"\frac{4}{3}", 1.0),
+    (r"\boxed{1+\frac13}", r"\frac{4}{3}", 0.0), (r"\boxed{\frac{8}{6}}", r"\frac{4}{3}", 1.0),
+    (r"\boxed{9.6\times 10^1}", "96", 1.0), (r"\boxed{1+\sqrt2}", r"\sqrt2+1", 1.0),
+    (r"\boxed{2^6 \cdot 3}", r"2^6 * 3", 1.0), (r"\boxed{1+2004!}", "1 + 2004!", 1.0),
+    (r"\boxed{5} or \boxed{7}", "7", 0.0), (r"\boxed{5} or \boxed{7}", "5, 7", 1.0),
+    (r"\boxed{7}, \boxed{8}, \boxed{9}", "9", 0.0), (r"\boxed{\text{yes}}", "yes", 1.0),
+    (r"\boxed{7 \text{ or something else}}", "7", 0.0), ("The answer is 7 or something else", "7", 0.0),
+    ("The answer is not 7", "7", 0.0), ("The answer is \\neq 7", "7", 0.0),
+])
 def test_echoes_hedges_and_guess_lists_are_not_paid(response, gold, value):
     assert reward(response, gold) == value
 
 
-# ---- the paper's rule ----------------------------------------------------------------------------------------
+# ---- the paper's rule --------------------------------------------------------------------------------------
 
 PAPER = {
-    "12.8": (r"12.8|12.80|\frac{64}{5}|64/5|12.8\text{ mph}|12.8 \text{ miles per hour}|V = 12.8|12{.}8|$12.8$|12.8\%"
-             r"|12 \frac{4}{5}", r"12.7|13|8\sqrt[3]{4}|12.8 mph|12.8 miles per hour|\approx 12.8|12.8\,\text{mph}|12.8000001"),
-    r"\frac{4}{3}": (r"4/3|\dfrac43|1\frac13|m=\frac{4}{3}|m = 4/3", r"1.333|8/6|\frac{8}{6}|m=0 \text{ or } m=\frac{4}{3}"),
+    "12.8": (r"12.8|12.80|\frac{64}{5}|64/5|12.8\text{ mph}|12.8 \text{ miles per hour}|V = 12.8|12{.}8|$12.8$"
+             r"|12.8\%|12 \frac{4}{5}",
+             r"12.7|13|8\sqrt[3]{4}|12.8 mph|12.8 miles per hour|\approx 12.8|12.8\,\text{mph}|12.8000001"),
+    r"\frac{4}{3}": (r"4/3|\dfrac43|1\frac13|m=\frac{4}{3}|m = 4/3",
+                     r"1.333|8/6|\frac{8}{6}|m=0 \text{ or } m=\frac{4}{3}"),
     "24": (r"24|24.0|24\text{ divisors}", r"2\cdot 12|4!|25"),
     r"-\frac{2023}{2024}": (r"\frac{-2023}{2024}|-\frac{2023}{2024}", r"\frac{2023}{2024}"),
     "2": (r"2 \text{ or } 4", "4"),
 }
 
 
-@pytest.mark.parametrize("answer, gold, value", [(answer, gold, float(right)) for gold, both in PAPER.items()
-                                                 for right, answers in zip((True, False), both) for answer in answers.split("|")])
+@pytest.mark.parametrize("answer, gold, value", [
+    (answer, gold, value) for gold, both in PAPER.items() for value, answers in zip((1.0, 0.0), both)
+    for answer in answers.split("|")])
 def test_the_paper_grader_gives_the_measured_rewards(answer, gold, value):
     assert reward(f"so \\boxed{{{answer}}}", gold, grader="paper") == value
 
@@ -1307,29 +1317,37 @@ def test_the_paper_grader_demands_a_closed_box(response):
     assert reward(response, "12.8", grader="paper") == 0.0
 
 
-# ---- hostile answers -----------------------------------------------------------------------------------------
+# ---- hostile answers ---------------------------------------------------------------------------------------
 
 HOSTILE = [
-    "9^{9^{9^{9}}}", "10^{10^{9}}", "10^{10^{10^{10}}}", "2^{2^{2^{2^{2^{2}}}}}", "9" + "^9" * 400, "9^{" * 500 + "9" + "}" * 500,
-    "1e999999999", "1e9999", "1e-9999", "10^{-1000000000}", "(10^{9})!", "((((9!)!)!)!)!", "9!!!!!!!!!!!!!", "1000000!", "2500!^{2500!}",
-    "2500!" * 100, "+".join(["1/2499!"] * 220), r"\binom{10^9}{10^8}", r"\binom{2500}{1250}^{2500}", "9" * 100_000, "x" * 100_000,
-    "9" * 1999, "-" * 1999, "1+" * 999 + "1", "1-" * 999 + "1", "1/" * 999 + "1", "x^" * 999 + "x", "(" * 1000 + ")" * 1000, "(" * 1999,
-    ")" * 1999, "{" * 1999, "}" * 1999, "[" * 1999, "|" * 1999, r"\{" * 900, "((((((((((" * 100 + "7" + "))))))))))" * 100,
-    r"\sqrt{" * 500 + "7" + "}" * 500, r"\frac{1}{" * 300 + "7" + "}" * 300, r"\sin " * 400 + "7", r"\sqrt" * 400 + "7", "!" * 1999,
-    r"\left(" * 300, r"\begin{pmatrix}" * 100, r"\begin{pmatrix}" + "&".join("1" * 500) + r"\end{pmatrix}",
-    r"\begin{pmatrix}" + r"\\".join(["&".join(["1"] * 200)] * 200) + r"\end{pmatrix}", "1," * 999 + "1", r"\{" + "x," * 900 + r"x\}",
-    "(1,2)," * 300 + "(1,2)", "+".join(rf"\sqrt{{{k}}}" for k in range(200)), "+".join(f"x_{{{k}}}^{{99}}" for k in range(150)),
-    "(x+1)^{9999}", "(x+y+z+w)^{2000}", "x^{10^9}-1", r"\prod_{k=1}^{10^9} k", r"\sum_{k=1}^{100000000} k", r"\int_0^\infty e^{x^x} dx",
-    r"\int \sin(\sin(\sin x)) dx", r"\lim_{n\to\infty} n", r"e^{e^{e^{e^{e}}}}", r"\exp(\exp(\exp(\exp(9))))", r"\sin(10^{10^{6}})",
-    r"\tan\frac{\pi}{2}", r"\ln 0", r"\log_1 5", r"\log_0 5", "0^{-1}", r"\frac{1}{0}", r"\frac{0}{0}", r"\infty-\infty", r"0\cdot\infty",
-    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)", "__import__('os').system('id')",
-    "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)", "().__class__.__bases__", r"\input{/etc/passwd}",
-    r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007", "7\u200f", "\u202e7", "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300,
-    "7" + "̈" * 500, "\\", "\\\\", "{", "}", "$", "^", "_", "7^", "7_", "_7", "^7", "7^^7", r"\frac", r"\sqrt", r"\sqrt[", r"\frac{7}",
-    r"\boxed{7", r"\text{", r"\text{7", "%", "&", "#", "~", r"\ ", "''''", "'" * 1999, r"0.\overline{}", "0..7", "7..8", ".", ",", ", ,", ";;;",
-    "or", "and", "7 or", "or 7", "=", "==7==", "<7", "7 < 7", "7 = 8", "x=x=x=x", "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup",
-    r"\in 7", r"\pm" * 500 + "7", "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7", "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500,
-    "7_7_7_7", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900, "nan", "inf", "-inf", "None", "True", "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
+    "9^{9^{9^{9}}}", "10^{10^{9}}", "10^{10^{10^{10}}}", "2^{2^{2^{2^{2^{2}}}}}", "9" + "^9" * 400,
+    "9^{" * 500 + "9" + "}" * 500, "1e999999999", "1e9999", "1e-9999", "10^{-1000000000}", "(10^{9})!",
+    "((((9!)!)!)!)!", "9!!!!!!!!!!!!!", "1000000!", "2500!^{2500!}", "2500!" * 100,
+    "+".join(["1/2499!"] * 220), r"\binom{10^9}{10^8}", r"\binom{2500}{1250}^{2500}", "9" * 100_000,
+    "x" * 100_000, "9" * 1999, "-" * 1999, "1+" * 999 + "1", "1-" * 999 + "1", "1/" * 999 + "1",
+    "x^" * 999 + "x", "(" * 1000 + ")" * 1000, "(" * 1999, ")" * 1999, "{" * 1999, "}" * 1999, "[" * 1999,
+    "|" * 1999, r"\{" * 900, "((((((((((" * 100 + "7" + "))))))))))" * 100,
+    r"\sqrt{" * 500 + "7" + "}" * 500, r"\frac{1}{" * 300 + "7" + "}" * 300, r"\sin " * 400 + "7",
+    r"\sqrt" * 400 + "7", "!" * 1999, r"\left(" * 300, r"\begin{pmatrix}" * 100,
+    r"\begin{pmatrix}" + "&".join("1" * 500) + r"\end{pmatrix}",
+    r"\begin{pmatrix}" + r"\\".join(["&".join(["1"] * 200)] * 200) + r"\end{pmatrix}", "1," * 999 + "1",
+    r"\{" + "x," * 900 + r"x\}", "(1,2)," * 300 + "(1,2)", "+".join(rf"\sqrt{{{k}}}" for k in range(200)),
+    "+".join(f"x_{{{k}}}^{{99}}" for k in range(150)), "(x+1)^{9999}", "(x+y+z+w)^{2000}", "x^{10^9}-1",
+    r"\prod_{k=1}^{10^9} k", r"\sum_{k=1}^{100000000} k", r"\int_0^\infty e^{x^x} dx",
+    r"\int \sin(\sin(\sin x)) dx", r"\lim_{n\to\infty} n", r"e^{e^{e^{e^{e}}}}",
+    r"\exp(\exp(\exp(\exp(9))))", r"\sin(10^{10^{6}})", r"\tan\frac{\pi}{2}", r"\ln 0", r"\log_1 5",
+    r"\log_0 5", "0^{-1}", r"\frac{1}{0}", r"\frac{0}{0}", r"\infty-\infty", r"0\cdot\infty",
+    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)",
+    "__import__('os').system('id')", "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)",
+    "().__class__.__bases__", r"\input{/etc/passwd}", r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007",
+    "7\u200f", "\u202e7", "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300, "7" + "̈" * 500, "\\",
+    "\\\\", "{", "}", "$", "^", "_", "7^", "7_", "_7", "^7", "7^^7", r"\frac", r"\sqrt", r"\sqrt[",
+    r"\frac{7}", r"\boxed{7", r"\text{", r"\text{7", "%", "&", "#", "~", r"\ ", "''''", "'" * 1999,
+    r"0.\overline{}", "0..7", "7..8", ".", ",", ", ,", ";;;", "or", "and", "7 or", "or 7", "=", "==7==",
+    "<7", "7 < 7", "7 = 8", "x=x=x=x", "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup",
+    r"\in 7", r"\pm" * 500 + "7", "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7",
+    "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500, "7_7_7_7", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900,
+    "nan", "inf", "-inf", "None", "True", "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
 ]
 
 
@@ -1343,7 +1361,7 @@ def test_a_hostile_answer_is_wrong_in_no_time_and_without_growth(answer):
     assert time.perf_counter() - start < 2
 
 
-# ---- properties ----------------------------------------------------------------------------------------------
+# ---- properties --------------------------------------------------------------------------------------------
 
 def benchmark_golds():
     """Every gold answer of the benchmark files, where they are present."""
@@ -1358,10 +1376,13 @@ def benchmark_golds():
                 yield str(row["answer"])
 
 
-REWRITES = [lambda g: g + ".", lambda g: f"${g.replace('$', '')}$" if r"\$" not in g else g, lambda g: f"{{{g}}}",
-            lambda g: g.replace(r"\frac", r"\dfrac").replace("ddfrac", "dfrac").replace("tdfrac", "tfrac"), lambda g: f" {g} ",
-            lambda g: g.replace("-", "−"), lambda g: g + r"\!", lambda g: r"\displaystyle " + g, lambda g: g.replace("+", " + "),
-            lambda g: g.replace(" = ", "="), lambda g: g.replace(r"\pi", "π"), lambda g: g.replace(" ", "  ")]
+REWRITES = [
+    lambda g: g + ".", lambda g: f"${g.replace('$', '')}$" if r"\$" not in g else g, lambda g: f"{{{g}}}",
+    lambda g: g.replace(r"\frac", r"\dfrac").replace("ddfrac", "dfrac").replace("tdfrac", "tfrac"),
+    lambda g: f" {g} ", lambda g: g.replace("-", "−"), lambda g: g + r"\!", lambda g: r"\displaystyle " + g,
+    lambda g: g.replace("+", " + "), lambda g: g.replace(" = ", "="), lambda g: g.replace(r"\pi", "π"),
+    lambda g: g.replace(" ", "  "),
+]
 UNREADABLE_GOLDS = 6        # typing errors and sentences among the golds: equal to their own text alone
 
 
@@ -1390,7 +1411,7 @@ def test_fractions_are_compared_exactly(a, b, k):
 
 @given(st.integers(-10**15, 10**15), st.integers(0, 9), st.integers(1, 9))
 def test_one_wrong_digit_is_wrong(n, place, change):
-    assert is_equivalent(f"{n:,}", str(n)) and is_equivalent(f"{n}.0", str(n)) and is_equivalent(f"x = {n}", str(n))
+    assert all(is_equivalent(same, str(n)) for same in (f"{n:,}", f"{n}.0", f"x = {n}"))
     assert not is_equivalent(str(n + change * 10**place), str(n))
 
 
@@ -1409,21 +1430,25 @@ def test_a_polynomial_equals_its_terms_in_any_order_and_no_other_polynomial(coef
     horner = "0"
     for c in reversed(coefficients):
         horner = f"({horner})x + {c}"
-    assert is_equivalent("+".join(reversed(terms)), "+".join(terms)) and is_equivalent(horner, "+".join(terms))
+    assert is_equivalent("+".join(reversed(terms)), "+".join(terms))
+    assert is_equivalent(horner, "+".join(terms))
     assert not is_equivalent("+".join([*terms, f"x^{{{len(terms)}}}"]), "+".join(terms))
 
 
-TOKENS = r"""0 1 7 12 3.5 .5 1e5 1,000 + - * / ^ _ ! % ' ( ) [ ] { } | , ; : = < > & . x y n e i C \frac \sqrt \sqrt[3] ^{ _{ \{ \} \pi
-    \infty \cup \in \pm \cdot \sin \log_ \ln \binom \lfloor \rfloor \begin{pmatrix} \end{pmatrix} \\ \text{ or and \overline{ \ldots
-    \mathbb{R} \setminus \% \$ ^\circ \le \neq 2500! 10^{400} \choose sqrt sin \exp (-1)^ \mid π √ ² ½ ° \unit{m} \prime""".split()
+TOKENS = r"""
+    0 1 7 12 3.5 .5 1e5 1,000 + - * / ^ _ ! % ' ( ) [ ] { } | , ; : = < > & . x y n e i C \frac \sqrt
+    \sqrt[3] ^{ _{ \{ \} \pi \infty \cup \in \pm \cdot \sin \log_ \ln \binom \lfloor \rfloor \begin{pmatrix}
+    \end{pmatrix} \\ \text{ or and \overline{ \ldots \mathbb{R} \setminus \% \$ ^\circ \le \neq 2500!
+    10^{400} \choose sqrt sin \exp (-1)^ \mid π √ ² ½ ° \unit{m} \prime""".split()
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.sampled_from([*TOKENS, " "]), max_size=60), st.sampled_from(["7", r"\sqrt{7}+x", "(1,2]", "x=5", "2x-y=1", "3.14"]))
+@given(st.lists(st.sampled_from([*TOKENS, " "]), max_size=60),
+       st.sampled_from(["7", r"\sqrt{7}+x", "(1,2]", "x=5", "2x-y=1", "3.14"]))
 def test_any_tokens_get_a_verdict_that_is_quick_and_symmetric(tokens, gold):
     text, start = "".join(tokens), time.perf_counter()
     assert is_equivalent(text, gold) is is_equivalent(gold, text)
-    assert {reward(f"\\boxed{{{text}}}", gold, grader=grader) for grader in ("oneshot", "paper")} <= {0.0, 1.0}
+    assert {reward(f"\\boxed{{{text}}}", gold, grader=name) for name in ("oneshot", "paper")} <= {0.0, 1.0}
     assert time.perf_counter() - start < 2
 
 
@@ -1434,7 +1459,7 @@ def test_any_unicode_text_gets_a_verdict(text):
     assert reward(text, "7") in (0.0, 1.0)
 
 
-# ---- many at once --------------------------------------------------------------------------------------------
+# ---- many at once ------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def empty_cache():
@@ -1444,10 +1469,11 @@ def empty_cache():
 
 
 def test_rewards_are_the_rewards_of_each_in_order(empty_cache):
-    table = [row.values for row in rows(["radicals and powers", "units", "text answers", "intervals and inequalities"])]
+    table = [row.values for row in rows(["radicals and powers", "units", "text answers", "ratios"])]
     responses, golds = [f"so \\boxed{{{p}}}" for p, _, _ in table], [g for _, g, _ in table]
     result = rewards(responses, golds)
-    assert result == [reward(r, g) for r, g in zip(responses, golds)] and (result.timeouts, result.errors) == (0, 0)
+    assert result == [reward(r, g) for r, g in zip(responses, golds)]
+    assert (result.timeouts, result.errors) == (0, 0)
     assert isinstance(result, list) and set(result) == {0.0, 1.0}
 
 
@@ -1463,7 +1489,8 @@ def test_an_unknown_grader_is_an_error():
 
 def test_plain_numbers_start_no_process(empty_cache, monkeypatch):
     monkeypatch.setattr(verify.Worker, "grade", lambda *_: pytest.fail("a worker was asked"))
-    assert rewards([r"\boxed{96}", r"\boxed{95}", "no box here", r"\boxed{\frac{64}{5}}"], ["96", "96", "96", "12.8"]) == [1, 0, 0, 1]
+    responses = [r"\boxed{96}", r"\boxed{95}", "no box here", r"\boxed{\frac{64}{5}}"]
+    assert rewards(responses, ["96", "96", "96", "12.8"]) == [1, 0, 0, 1]
 
 
 def test_each_distinct_pair_is_graded_once(empty_cache, monkeypatch):
@@ -1486,7 +1513,7 @@ def test_a_killed_worker_is_an_error_that_is_counted_and_is_replaced(empty_cache
     assert rewards([r"\boxed{\sqrt{4}}"], ["2"]) == [1.0]
     for worker in verify.WORKERS:
         if worker.process:
-            worker.process.send_signal(signal.SIGSTOP)          # so that the pair is still there when the kill comes
+            worker.process.send_signal(signal.SIGSTOP)          # the pair is still there when the kill comes
     timer = threading.Timer(0.3, lambda: [w.process and w.process.kill() for w in verify.WORKERS])
     timer.start()
     result = rewards([r"\boxed{\sqrt{9}}"], ["3"])
@@ -1500,18 +1527,19 @@ def test_workers_have_bounded_memory_and_neither_torch_nor_tyro(empty_cache):
     rewards([r"\boxed{\sqrt{4}}"], ["2"])
     process = next(w.process for w in verify.WORKERS if w.process)
     limits = Path(f"/proc/{process.pid}/limits").read_text()
-    assert str(verify.MEMORY) in next(line for line in limits.splitlines() if line.startswith("Max address space"))
+    assert str(verify.MEMORY) in next(line for line in limits.splitlines() if "Max address space" in line)
     maps = Path(f"/proc/{process.pid}/maps").read_text()
     assert "torch" not in maps
-    subprocess.run([sys.executable, "-c", "import verify, sys; assert not {'torch', 'tyro', 'sympy'} & set(sys.modules)"],
-                   cwd=ROOT, check=True)
+    code = "import verify, sys; assert not {'torch', 'tyro', 'sympy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_rewards_work_from_several_threads_at_once(empty_cache):
     results = {}
 
     def grade(k):
-        results[k] = rewards([rf"\boxed{{\sqrt{{{j * j}}}}}" for j in range(k, k + 20)], [str(j) for j in range(k, k + 20)])
+        roots = range(k, k + 20)
+        results[k] = rewards([rf"\boxed{{\sqrt{{{j * j}}}}}" for j in roots], [str(j) for j in roots])
     threads = [threading.Thread(target=grade, args=(k,)) for k in range(6)]
     for thread in threads:
         thread.start()
@@ -1531,7 +1559,7 @@ def test_a_killed_parent_leaves_no_worker_behind():
 
     def running(pid):
         try:
-            return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"       # a zombie waits for init alone
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"       # a zombie is gone
         except FileNotFoundError:
             return False
     deadline = time.time() + 10
@@ -1540,13 +1568,13 @@ def test_a_killed_parent_leaves_no_worker_behind():
     assert not any(map(running, pids))
 
 
-# ---- the source, and the command line ------------------------------------------------------------------------
+# ---- the source, and the command line ----------------------------------------------------------------------
 
 def test_the_source_has_no_way_to_run_text_as_code():
     import ast
     for name in ("verify.py", "latex.py"):
         names = {n.id for n in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(n, ast.Name)}
-        assert not names & {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "lambdify", "importlib"}
+        assert not names & {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "lambdify"}
 
 
 def command_line(*options):
@@ -1555,17 +1583,19 @@ def command_line(*options):
 
 def test_the_command_line_says_what_was_extracted_how_it_was_read_and_the_verdict(tmp_path):
     done = command_line("--response", r"so \boxed{\frac{64}{5}}", "--gold", "12.8")
-    assert done.returncode == 0 and done.stdout.startswith("equal: ") and r"\frac{64}{5}" in done.stdout.replace("\\\\", "\\")
+    assert done.returncode == 0 and done.stdout.startswith("equal: ") and "frac{64}{5}" in done.stdout
     file = tmp_path / "pairs.jsonl"
     file.write_text('{"response": "\\\\boxed{5}", "gold": "6"}\n{"response": "we get 6", "gold": 6}\n')
     lines = command_line("--file", str(file)).stdout.splitlines()
     assert [line.startswith("not equal") for line in lines] == [True, True] and "no answer" in lines[1]
 
 
-@pytest.mark.parametrize("options, part", [((), "give"), (("--response", "5"), "give"), (("--file", "no.jsonl"), "no.jsonl"),
-                                           (("--file", "FILE"), "line 2"), (("--grader", "mine"), "grader")])
+@pytest.mark.parametrize("options, part", [
+    ((), "give"), (("--response", "5"), "give"), (("--file", "no.jsonl"), "no.jsonl"),
+    (("--file", "FILE"), "line 2"), (("--grader", "mine"), "grader")])
 def test_bad_input_on_the_command_line_is_one_line_and_exit_code_2(options, part, tmp_path):
     file = tmp_path / "pairs.jsonl"
     file.write_text('{"response": "5", "gold": "5"}\n{"response": "5"}\n')
     done = command_line(*(str(file) if option == "FILE" else option for option in options))
-    assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and done.stdout == ""
+    assert part in done.stderr and "Traceback" not in done.stderr

@@ -1,8 +1,7 @@
 """Score a model on problems: accuracy in all and by category, share boxed, share truncated, mean length."""
 
-import json
+import time
 from collections import defaultdict
-from pathlib import Path
 
 import data
 import verify
@@ -38,22 +37,11 @@ def evaluate(decoder: Decoder, tokenizer, problems: list[data.Problem], world: W
     return result | {f"accuracy/{name}": sum(r) / len(r) for name, r in by_category.items() if name}
 
 
-def summary(folder: Path, validation: str) -> str:
-    """The table at the end of a run, out of its metrics.jsonl: before, and after at the best checkpoint.
-
-    Best is the highest accuracy on the `validation` set (the last step if there is none; the later of equals)."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    base, trained = lines[0], [line for line in lines if line["step"] > 0]
-    evaluated = [line for line in trained if "time/evaluate" in line]
-    best = max(evaluated, key=lambda line: (line.get(f"eval/{validation}/accuracy", 0), line["step"]))
-    rows = [("training example", trained[0]["train/accuracy"], best["train/accuracy"])]
-    for name in base:
-        if name.startswith("eval/") and "accuracy" in name:
-            _, problems, _, *category = name.split("/")
-            rows.append((f"  {category[0]}" if category else problems, base[name], best[name]))
-    seconds = sum(line.get("time/step", 0) + line.get("time/evaluate", 0) for line in lines)
-    width = max(len(row[0]) for row in rows)
-    table = [f"{'accuracy':{width}}  before  after {best['step']} steps"]
-    table += [f"{name:{width}}  {before:6.3f}  {after:6.3f}" for name, before, after in rows]
-    return "\n".join(table + [f"{seconds:.0f} seconds, of which evaluation "
-                              f"{sum(line.get('time/evaluate', 0) for line in lines):.0f}"])
+def evaluate_sets(decoder: Decoder, tokenizer, sets: dict[str, list[data.Problem]], world: World, **settings) -> dict:
+    """`evaluate` on each set, greedily or at the temperature behind the @ of its name -> {eval/<set>/<metric>: value},
+    and the seconds as time/evaluate. `settings` are those of `evaluate`."""
+    clock, results = time.perf_counter(), {}
+    for name, problems in sets.items():
+        scores = evaluate(decoder, tokenizer, problems, world, temperature=float(name.partition("@")[2] or 0), **settings)
+        results |= {f"eval/{name}/{metric}": value for metric, value in scores.items()}
+    return results | {"time/evaluate": time.perf_counter() - clock}

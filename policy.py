@@ -3,14 +3,9 @@
 One process is a mesh of size 1: the laptop and the node run the same lines.
 """
 
-import importlib.metadata
-import itertools
-import json
 import os
-import platform
 import shutil
-import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -209,42 +204,3 @@ def load_checkpoint(folder: Path, decoder: Decoder, optimizer) -> int:
     dcp.load({"model": weights, "optimizer": moments}, checkpoint_id=folder / f"step_{max(steps)}" / "trainer")
     set_state_dict(decoder, optimizer, model_state_dict=weights, optim_state_dict=moments)
     return max(steps)
-
-
-# ---------------------------------------------------------------- the run's folder
-
-
-def open_run(config, recipe: str, world: World) -> Path:
-    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run.
-
-    Without --name: the recipe's name, numbered if it is taken. Raises ValueError for a name that is taken."""
-    folder = Path(config.resume) if config.resume else Path("runs", config.name or recipe)
-    if world.rank == 0 and not config.resume:
-        for number in itertools.count(2):
-            if config.name or not folder.exists():
-                break
-            folder = Path("runs", f"{recipe}-{number}")
-        folder.mkdir(parents=True)
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "sympy")}
-        about = dict(recipe=recipe, commit=commit.stdout.strip() or None, python=platform.python_version(), **versions,
-                     processes=world.size, device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")
-        (folder / "config.json").write_text(json.dumps(dict(config=asdict(config), about=about), indent=2) + "\n")
-    return world.gather([folder])[0]
-
-
-def append(file: Path, rows: list[dict], world: World) -> None:
-    """Add one JSON object a line to `file` (rank 0)."""
-    if world.rank == 0:
-        with file.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def rewind(folder: Path, step: int, world: World) -> None:
-    """Drop what metrics.jsonl and rollouts.jsonl say of later steps than the checkpoint: they will be run again."""
-    for name in ("metrics.jsonl", "rollouts.jsonl"):
-        if world.rank == 0 and (folder / name).exists():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
-            # a line without its end is one that the kill cut off
-            lines = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            (folder / name).write_text("".join(lines), encoding="utf-8")

@@ -16,7 +16,6 @@ Departures from the released code: (5) divides by one global token count, where 
     torchrun train_grpo.py --resume runs/tiny                          # go on where a run was stopped
 """
 
-import json
 import os
 import sys
 import time
@@ -27,7 +26,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # read when torch loads: C
                                                       # ones slow the small steps down tenfold on a busy machine.
 import torch
 import torch.distributed as dist
-import tyro
 from torch import Tensor
 from tqdm import tqdm
 
@@ -35,9 +33,9 @@ import data
 import model
 import plot
 import policy
+import record
 import verify
-from evaluate import evaluate, summary
-from policy import World
+from evaluate import evaluate_sets
 from sample import generate
 
 
@@ -66,7 +64,7 @@ class Config:
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
-    max_rows: int = 256                            # responses decoded at a time on each rank (bounds the KV cache)
+    max_rows: int = 1024                           # responses decoded at a time on each rank (bounds the KV cache)
     micro_batch_tokens: int = 4096                 # tokens in one forward and backward pass (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
@@ -77,7 +75,7 @@ class Config:
 PAPER = Config(   # arXiv 2504.20571, section 3.1 and B.4, and the released script training_1.5b_pi1_r128.sh
     model="Qwen/Qwen2.5-Math-1.5B", example=("pi1",), template="qwen2.5-math",
     stop_tokens=("<|im_end|>", "<|endoftext|>"), steps=2000, rows=128, max_new_tokens=3072, temperature=0.6, lr=1e-6,
-    heldout=(), validation="", eval_every=20, max_rows=1024, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
+    heldout=(), validation="", eval_every=20, max_rows=256, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
 RECIPES = {
     "tiny": Config(),
     "qwen2.5-math-1.5b": PAPER,
@@ -124,6 +122,21 @@ def grpo_loss(logprob: Tensor, old: Tensor, reference: Tensor | None, entropy: T
 
 
 @dataclass
+class Run:
+    """What a run holds besides its settings."""
+    world: policy.World
+    problems: list[data.Problem]                # the training examples
+    prompts: list[Tensor]                       # [P] tokens of each
+    sets: dict[str, list[data.Problem]]         # what is evaluated
+    tokenizer: object
+    stop_ids: list[int]
+    dtype: torch.dtype                          # of computation
+    actor: model.Decoder                        # the policy: sharded fp32 masters
+    reference: model.Decoder | None             # the frozen base model, sharded
+    optimizer: torch.optim.Optimizer
+
+
+@dataclass
 class Batch:
     """This rank's B responses of a step, in group order."""
     prompts: list[Tensor]       # [P_i]
@@ -142,31 +155,30 @@ def problem_of_row(row: int, problems: int, seed: int) -> int:
     return int(order[place])
 
 
-def rollout(config: Config, actor, tokenizer, problems, prompts, world: World, step: int) -> tuple[Batch, dict]:
+def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float]]:
     """Sample this rank's share of the step's rows x group_size responses and grade them -> (Batch, metrics)."""
-    clock = time.perf_counter()
-    G, share = config.group_size, config.rows // world.size
-    rows = [world.rank * share + i for i in range(share)]                     # of this step, in the whole batch
-    chosen = [problem_of_row((step - 1) * config.rows + row, len(problems), config.seed) for row in rows]
-    plain = policy.gathered(actor, world.device, getattr(torch, config.dtype))
-    rollouts = generate(plain, [prompts[i] for i in chosen], n=G, max_new_tokens=config.max_new_tokens,
-                        temperature=config.temperature, stop_ids=data.stop_ids(tokenizer, config.stop_tokens),
-                        seed=config.seed, step=step, first_sequence=rows[0] * G, max_rows=config.max_rows)
-    del plain
+    clock, world, G = time.perf_counter(), run.world, config.group_size
+    first, last = (config.rows * r // world.size for r in (world.rank, world.rank + 1))      # of the step's rows
+    rows = range((step - 1) * config.rows + first, (step - 1) * config.rows + last)
+    chosen = [problem_of_row(row, len(run.problems), config.seed) for row in rows]
+    rollouts = generate(policy.gathered(run.actor, world.device, run.dtype), [run.prompts[i] for i in chosen], n=G,
+                        max_new_tokens=config.max_new_tokens, temperature=config.temperature, stop_ids=run.stop_ids,
+                        seed=config.seed, step=step, first_sequence=first * G, max_rows=config.max_rows)
     sampled = time.perf_counter()
-    texts = tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
+    texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
-    graded = verify.rewards(texts, [problems[i].answer for i in chosen for _ in range(G)], require_box=True)
+    graded = verify.rewards(texts, [run.problems[i].answer for i in chosen for _ in range(G)], require_box=True)
     rewards = torch.tensor(graded)                                                                            # [B]
-    batch = Batch([prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
+    batch = Batch([run.prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
                   rollouts.finished, rewards, group_advantages(rewards, G))
     done = time.perf_counter()
-    B, flat = config.rows * G, (rewards.view(-1, G).std(1) == 0)
-    names = ("accuracy", "boxed", "length", "finished", "groups_without_variance", "timeouts", "errors")
-    sums = world.sum(rewards.sum(), sum("\\boxed" in t for t in texts), sum(map(len, batch.responses)),
-                     sum(batch.finished), flat.sum() * G, graded.timeouts * B, graded.errors * B)
-    metrics = {f"{'verify' if n in ('timeouts', 'errors') else 'train'}/{n}": s / B for n, s in zip(names, sums)}
-    return batch, metrics | {"time/sample": sampled - clock, "time/verify": done - sampled}
+    sums = {"train/accuracy": rewards.sum().item(), "train/boxed": sum("\\boxed" in text for text in texts),
+            "train/length": sum(map(len, batch.responses)), "train/finished": sum(batch.finished),
+            "train/groups_without_variance": G * (batch.advantages.view(-1, G) == 0).all(1).sum().item()}
+    means = [total / (config.rows * G) for total in world.sum(*sums.values())]
+    timeouts, errors = world.sum(graded.timeouts, graded.errors)
+    return batch, dict(zip(sums, means)) | {"verify/timeouts": timeouts, "verify/errors": errors,
+                                            "time/sample": sampled - clock, "time/verify": done - sampled}
 
 
 @dataclass
@@ -180,119 +192,115 @@ class MicroBatch:
 
 
 @torch.no_grad()
-def score(config: Config, actor, reference, batch: Batch, world: World) -> list[list[MicroBatch]]:
+def score(config: Config, run: Run, batch: Batch) -> list[list[MicroBatch]]:
     """Pack the batch into micro-batches, for each of the step's updates, with old and reference log-probs."""
-    updates, B = config.updates_per_rollout, len(batch.responses)
+    updates, B, device = config.updates_per_rollout, len(batch.responses), run.world.device
     scored = []
-    for update in range(updates):
-        mine = range(B * update // updates, B * (update + 1) // updates)      # whole groups: checked at the start
-        lengths = [len(batch.responses[i]) for i in mine]
+    for number in range(updates):
+        mine = range(B * number // updates, B * (number + 1) // updates)      # whole groups: `check` saw to it
         scored.append([])
-        for part in policy.micro_batches(lengths, config.micro_batch_tokens, world):
+        for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
-            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], world.device)
+            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device)
             advantage = torch.cat([batch.advantages[i].expand(len(batch.responses[i])) for i in part])        # [M]
-            old = ref = None
-            if updates > 1:
-                old, _ = policy.token_logprobs(actor, packed, config.temperature)
-            if reference is not None:
-                ref, _ = policy.token_logprobs(reference, packed, config.temperature)
             behaviour = torch.cat([batch.behaviour[i] for i in part])                                         # [M]
-            scored[-1].append(MicroBatch(packed, advantage.to(world.device), behaviour.to(world.device), old, ref))
+            old = policy.token_logprobs(run.actor, packed, config.temperature)[0] if updates > 1 else None
+            reference = policy.token_logprobs(run.reference, packed, config.temperature)[0] if run.reference else None
+            scored[-1].append(MicroBatch(packed, advantage.to(device), behaviour.to(device), old, reference))
     return scored
 
 
-def update(config: Config, actor, optimizer, micro_batches: list[MicroBatch], world: World) -> dict[str, float]:
+def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[str, float]:
     """One optimizer step on the loss (5) -> its terms per token, and the gap between sampling and training."""
+    world, sums, gap_max = run.world, {}, 0.0
     (tokens,) = world.sum(sum(len(m.advantage) for m in micro_batches))       # one count for all (contract 4)
-    sums, gap_sum, gap_max = {}, 0.0, 0.0
     for m in micro_batches:
-        logprob, entropy = policy.token_logprobs(actor, m.packed, config.temperature)
+        logprob, entropy = policy.token_logprobs(run.actor, m.packed, config.temperature)
         old = logprob.detach() if m.old is None else m.old
         loss, terms = grpo_loss(logprob, old, m.reference, entropy, m.advantage, tokens, policy_coef=config.policy_coef,
                                 clip=config.clip, kl_coef=config.kl_coef, entropy_coef=config.entropy_coef)
         (loss * world.size).backward()                     # FSDP averages gradients over ranks; we want their sum
-        sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
         gap = (old - m.behaviour).abs()                    # sampling and training agree on a token (contract 7)
-        gap_sum, gap_max = gap_sum + gap.sum(), max(gap_max, gap.max().item())
-    norm = torch.nn.utils.clip_grad_norm_(actor.parameters(), config.max_grad_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    totals = world.sum(*sums.values(), gap_sum)
-    metrics = {f"loss/{name}": total / tokens for name, total in zip(sums, totals)}
-    return metrics | {"train/logprob_gap": totals[-1] / tokens, "train/logprob_gap_max": max(world.gather([gap_max])),
-                      "optim/grad_norm": norm.full_tensor().item()}
+        gap_max = max(gap_max, gap.max().item())
+        sums = {name: sums.get(name, 0.0) + term for name, term in (terms | {"gap": gap.sum()}).items()}
+    norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm)
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    means = dict(zip(sums, (total / tokens for total in world.sum(*sums.values()))))
+    return {"train/logprob_gap": means.pop("gap"), "train/logprob_gap_max": max(world.gather([gap_max])),
+            "optim/grad_norm": norm.full_tensor().item()} | {f"loss/{name}": mean for name, mean in means.items()}
+
+
+def evaluations(config: Config, run: Run) -> dict[str, float]:
+    """eval/<set>/<metric> of every set, by the weights as they are now."""
+    plain = policy.gathered(run.actor, run.world.device, run.dtype)
+    return evaluate_sets(plain, run.tokenizer, run.sets, run.world, template=config.template, stop_ids=run.stop_ids,
+                         max_new_tokens=config.max_new_tokens, seed=config.seed, max_rows=config.max_rows)
 
 
 # ---------------------------------------------------------------- the run
+
+
+def prepare(config: Config, world: policy.World) -> Run:
+    """Load all that the settings name. Raises ValueError or FileNotFoundError in one line, before anything is written."""
+    check(config, world)
+    problems = [problem for name in config.example for problem in data.load(name)]
+    sets = {name: data.load(name.partition("@")[0]) for name in (*config.heldout, config.validation) if name}
+    tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
+    stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
+    prompts = [data.encode(tokenizer, data.render(tokenizer, problem.question, config.template)) for problem in problems]
+    actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
+    policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
+    reference = None
+    if config.kl_coef:
+        reference = model.load(config.model, dtype, world.device).requires_grad_(False)
+        policy.shard(reference, world.mesh, dtype)
+    optimizer = torch.optim.AdamW(actor.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return Run(world, problems, prompts, sets, tokenizer, stop_ids, dtype, actor, reference, optimizer)
 
 
 def train(config: Config, recipe: str) -> None:
     """Train as `config` says; everything that is written stands in runs/NAME."""
     world = policy.start()
     try:
-        check(config, world)
-        problems = [problem for name in config.example for problem in data.load(name)]
-        sets = {name: data.load(name.split("@")[0]) for name in (*config.heldout, config.validation) if name}
-        actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
-        tokenizer = model.load_tokenizer(config.model)
-        stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
-        rendered = [data.render(tokenizer, problem.question, config.template) for problem in problems]
+        run = prepare(config, world)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"train_grpo.py: {error}" if world.rank == 0 else 1)
-    dtype = getattr(torch, config.dtype)
-    shard = dict(dtype=dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
-    reference = None
-    if config.kl_coef:
-        reference = policy.shard(model.load(config.model, dtype, world.device).requires_grad_(False), world.mesh, dtype)
-    actor = policy.shard(actor, world.mesh, **shard)
-    optimizer = torch.optim.AdamW(actor.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    prompts, shown = [data.encode(tokenizer, text) for text in rendered], {}
-    folder = policy.open_run(config, recipe, world)
-    done = policy.load_checkpoint(folder / "checkpoints", actor, optimizer) if config.resume else 0
-    policy.rewind(folder, done, world)
+    folder = record.open_run(config, recipe, world)
+    done = policy.load_checkpoint(folder / "checkpoints", run.actor, run.optimizer) if config.resume else 0
+    record.rewind(folder, done, world)
     if world.rank == 0:
-        print(f"{rendered[0]}\n--- gold: {problems[0].answer} (example 1 of {len(problems)})\n"
-              f"{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
+        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} (example 1 of {len(run.problems)})"
+              f"\n{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
               f" on {world.device.type}, attention: {model.attention_backend(world.device.type)}; results: {folder}")
-
-    def evaluations() -> dict[str, float]:
-        """eval/<set>/<metric> of every set, by the weights as they are now."""
-        clock, results = time.perf_counter(), {}
-        plain = policy.gathered(actor, world.device, dtype)
-        for name, problems in sets.items():
-            scores = evaluate(plain, tokenizer, problems, world, template=config.template, stop_ids=stop_ids,
-                              max_new_tokens=config.max_new_tokens, temperature=float(name.partition("@")[2] or 0),
-                              seed=config.seed, max_rows=config.max_rows)
-            results |= {f"eval/{name}/{key}": value for key, value in scores.items()}
-        return results | {"time/evaluate": time.perf_counter() - clock}
-
     if done == 0:
-        policy.append(folder / "metrics.jsonl", [{"step": 0} | evaluations()], world)
+        record.append(folder / "metrics.jsonl", [{"step": 0} | evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
+    shown = {}
     for step in bar:
         clock = time.perf_counter()
-        batch, metrics = rollout(config, actor, tokenizer, problems, prompts, world, step)
+        batch, metrics = rollout(config, run, step)
         if step == 1 and world.rank == 0:
             report_base(metrics, bar)
         scoring = time.perf_counter()
-        scored = score(config, actor, reference, batch, world)
+        scored = score(config, run, batch)
         updating = time.perf_counter()
-        updates = [update(config, actor, optimizer, micro_batches, world) for micro_batches in scored]
+        updates = [update(config, run, micro_batches) for micro_batches in scored]
         metrics |= {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
         end = time.perf_counter()
         metrics |= {"time/score": updating - scoring, "time/update": end - updating, "time/step": end - clock}
         if evaluating := step % config.eval_every == 0 or step == config.steps:
-            metrics |= evaluations()
-        policy.append(folder / "metrics.jsonl", [{"step": step} | metrics], world)
-        policy.append(folder / "rollouts.jsonl", samples(batch, step, config.group_size), world)
+            metrics |= evaluations(config, run)
+        record.append(folder / "metrics.jsonl", [{"step": step} | metrics], world)
+        record.append(folder / "rollouts.jsonl", samples(batch, step, config.group_size), world)
         if evaluating:
-            policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", actor, optimizer, tokenizer, world, dtype)
+            policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", run.actor, run.optimizer, run.tokenizer,
+                                   world, run.dtype)
         shown |= {"reward": metrics["train/accuracy"], "entropy": metrics["loss/entropy"], "length": metrics["train/length"]}
-        shown |= {name: metrics[f"eval/{name}/accuracy"] for name in sets if evaluating}
+        shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
     if world.rank == 0:
-        print(summary(folder, config.validation), f"curves: {plot.draw([folder], folder / 'curves.png')}", sep="\n")
+        print(record.summary(folder, config.validation), f"curves: {plot.draw([folder], folder / 'curves.png')}", sep="\n")
     dist.destroy_process_group()
 
 
@@ -310,7 +318,7 @@ def samples(batch: Batch, step: int, count: int) -> list[dict]:
                  length=len(batch.responses[i]), finished=batch.finished[i], text=batch.texts[i]) for i in range(count)]
 
 
-def check(config: Config, world: World) -> None:
+def check(config: Config, world: policy.World) -> None:
     """Raise ValueError in one line for settings that cannot work."""
     if config.group_size < 2:
         raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
@@ -327,22 +335,5 @@ def check(config: Config, world: World) -> None:
         raise ValueError(f"runs/{config.name} exists: choose another --name, or go on with --resume runs/{config.name}")
 
 
-def main(arguments: list[str]) -> None:
-    """[recipe] [--options]: read the command line and train."""
-    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "tiny"
-    if recipe not in RECIPES:
-        sys.exit(f"train_grpo.py: unknown recipe {recipe!r}; there are {', '.join(RECIPES)}")
-    config = tyro.cli(Config, args=arguments, default=RECIPES[recipe])
-    if config.resume:      # its own settings, and on top what this command line changes
-        file = Path(config.resume, "config.json")
-        if not file.is_file():
-            sys.exit(f"train_grpo.py: {file} does not exist; --resume wants the folder of a run")
-        saved = json.loads(file.read_text())
-        recipe, settings = saved["about"]["recipe"], saved["config"] | {"resume": config.resume}
-        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-        config = tyro.cli(Config, args=arguments, default=Config(**settings))
-    train(config, recipe)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    train(*record.parse(Config, RECIPES, sys.argv[1:]))

@@ -1,14 +1,10 @@
-"""evaluate.py and plot.py: what is counted, and the table and picture at the end of a run."""
-
-import json
+"""evaluate.py: what is counted."""
 
 import pytest
-import torch
 
 import data
 import evaluate
 import model
-import plot
 
 
 @pytest.fixture
@@ -36,29 +32,6 @@ def test_accuracy_needs_the_box_and_is_counted_by_category(fixed, world):
     got = evaluate.evaluate(None, Words(), problems, world, template="plain", stop_ids=[2], max_new_tokens=9)
     assert got == {"accuracy": 0.5, "boxed": 0.75, "finished": 0.75, "length": (12 + 10 + 9 + 49) / 4,
                    "accuracy/sums": 0.5, "accuracy/products": 0.5}
-
-
-def test_the_summary_takes_the_step_that_is_best_on_the_validation_set(tmp_path):
-    lines = [{"step": 0, "eval/test/accuracy": 0.1, "eval/test/accuracy/sums": 0.2, "eval/val/accuracy": 0.1, "time/evaluate": 1},
-             {"step": 1, "train/accuracy": 0.25, "time/step": 2},
-             {"step": 2, "train/accuracy": 0.5, "eval/test/accuracy": 0.6, "eval/test/accuracy/sums": 0.7,
-              "eval/val/accuracy": 0.9, "time/step": 2, "time/evaluate": 1},
-             {"step": 3, "train/accuracy": 0.75, "eval/test/accuracy": 0.8, "eval/test/accuracy/sums": 0.9,
-              "eval/val/accuracy": 0.8, "time/step": 2, "time/evaluate": 1}]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    table = evaluate.summary(tmp_path, "val").splitlines()
-    assert table[0].endswith("after 2 steps")
-    assert [row.split() for row in table[1:5]] == [["training", "example", "0.250", "0.500"], ["test", "0.100", "0.600"],
-                                                   ["sums", "0.200", "0.700"], ["val", "0.100", "0.900"]]
-    assert table[5] == "9 seconds, of which evaluation 3"
-    assert evaluate.summary(tmp_path, "").splitlines()[0].endswith("after 3 steps")       # no validation set: the last
-    picture = plot.draw([tmp_path, tmp_path], tmp_path / "curves.png")
-    assert picture.read_bytes()[1:4] == b"PNG"
-
-
-def test_a_folder_without_metrics_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="metrics.jsonl does not exist"):
-        plot.draw([tmp_path], tmp_path / "x.png")
 
 
 def test_real_generation_is_scored_greedily_by_default(folders, tokenizer, world):

@@ -104,11 +104,5 @@ def test_a_checkpoint_restores_weights_and_moments_and_older_trainer_states_go(f
         policy.load_checkpoint(tmp_path / "nowhere", restored, its_optimizer)
 
 
-def test_a_rewound_run_keeps_the_lines_up_to_the_checkpoint_and_drops_a_torn_one(tmp_path, world):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0}\n{"step": 1}\n{"step": 2}\n{"st')
-    policy.rewind(tmp_path, 1, world)
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 0}\n{"step": 1}\n'
-
-
 def test_sums_are_exact_in_float64(world):
     assert world.sum(2**53 - 1, math.pi) == [2**53 - 1, math.pi]

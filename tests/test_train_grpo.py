@@ -11,6 +11,7 @@ from conftest import FAMILIES, oracle, run_script
 import data
 import model
 import policy
+import record
 import train_grpo
 import verify
 
@@ -119,21 +120,21 @@ def test_examples_are_repeated_evenly_to_the_batch_in_an_order_that_the_seed_fix
 
 @pytest.fixture
 def step(folders, tokenizer, world, monkeypatch):
-    """One rollout on a random model whose reward is "an even number of tokens" -> its parts."""
+    """One rollout on a random model whose reward is "an even number of characters": settings, run, batch."""
     class Graded(list):
         timeouts = errors = 0
-    graded = lambda texts, golds, **_: Graded([float(len(text) % 2) for text in texts])
-    monkeypatch.setattr(verify, "rewards", graded)
-    config = train_grpo.Config(rows=2, group_size=4, max_new_tokens=12, temperature=0.6, stop_tokens=("<|im_end|>",))
+    monkeypatch.setattr(verify, "rewards", lambda texts, golds, **_: Graded([float(len(t) % 2 == 0) for t in texts]))
+    config = train_grpo.Config(rows=2, group_size=4, max_new_tokens=12, temperature=0.6, max_grad_norm=1e9)
+    run = make_run(folders, tokenizer, world, "1+1?", data.Problem("1+1?", "2"))
+    batch, _ = train_grpo.rollout(config, run, step=1)
+    return config, run, batch
+
+
+def make_run(folders, tokenizer, world, prompt, problem):
     actor = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
     reference = policy.shard(model.load(folders["qwen2-untied"]), world.mesh)       # another model: KL is not zero
-    batch, metrics = train_grpo.rollout(config, actor, tokenizer, [data.Problem("1+1?", "2")],
-                                        [data.encode(tokenizer, "1+1?")], world, step=1)
-    return config, actor, reference, batch, metrics, world
-
-
-def gradient(actor) -> torch.Tensor:
-    return torch.cat([p.grad.to_local().flatten() for p in actor.parameters()])
+    return train_grpo.Run(world, [problem], [data.encode(tokenizer, prompt)], {}, tokenizer, [STOP], torch.float32, actor,
+                          reference, NoStep(actor.parameters()))
 
 
 class NoStep(torch.optim.SGD):
@@ -142,34 +143,37 @@ class NoStep(torch.optim.SGD):
     def zero_grad(self): pass
 
 
-def gradient_of(config, actor, reference, batch, world):
-    actor.zero_grad()
-    (micro_batches,) = train_grpo.score(config, actor, reference, batch, world)
-    metrics = train_grpo.update(config, actor, NoStep(actor.parameters()), micro_batches, world)
-    return gradient(actor), metrics, len(micro_batches)
+STOP = 258      # <|im_end|>
+
+
+def gradient_of(config, run, batch):
+    """The gradient of one update over all parameters, its metrics, and the number of micro-batches."""
+    run.actor.zero_grad()
+    (micro_batches,) = train_grpo.score(config, run, batch)
+    metrics = train_grpo.update(config, run, micro_batches)
+    return torch.cat([p.grad.to_local().flatten() for p in run.actor.parameters()]), metrics, len(micro_batches)
 
 
 def test_the_split_into_micro_batches_changes_neither_gradient_nor_metrics(step):
-    config, actor, reference, batch, _, world = step
-    config = replace(config, max_grad_norm=1e9)
-    whole, metrics, one = gradient_of(config, actor, reference, batch, world)
-    split, split_metrics, many = gradient_of(replace(config, micro_batch_tokens=13), actor, reference, batch, world)
+    config, run, batch = step
+    whole, metrics, one = gradient_of(config, run, batch)
+    split, split_metrics, many = gradient_of(replace(config, micro_batch_tokens=13), run, batch)
     assert one == 1 and many >= 4
     torch.testing.assert_close(split, whole, atol=1e-5 * whole.abs().max().item(), rtol=1e-4)
     assert split_metrics == pytest.approx(metrics, rel=1e-4, abs=1e-6)
 
 
 def test_what_is_sampled_is_what_is_scored_at_temperature_06(step):
-    config, actor, reference, batch, _, world = step
-    _, metrics, _ = gradient_of(config, actor, reference, batch, world)
+    config, run, batch = step
+    _, metrics, _ = gradient_of(config, run, batch)
     assert metrics["train/logprob_gap_max"] < 1e-4
-    _, other, _ = gradient_of(replace(config, temperature=1.0), actor, reference, batch, world)
+    _, other, _ = gradient_of(replace(config, temperature=1.0), run, batch)
     assert other["train/logprob_gap"] > 0.05           # scored at another temperature it would show
 
 
 def test_the_gradient_of_a_step_is_that_of_the_loss_written_down_with_transformers(step, folders):
-    config, actor, reference, batch, _, world = step
-    ours, metrics, _ = gradient_of(replace(config, max_grad_norm=1e9), actor, reference, batch, world)
+    config, run, batch = step
+    ours, metrics, _ = gradient_of(config, run, batch)
     theirs, base, loss = oracle(folders["qwen2-tied"]), oracle(folders["qwen2-untied"]), 0
     count = sum(map(len, batch.responses))
     for prompt, response, advantage in zip(batch.prompts, batch.responses, batch.advantages, strict=True):
@@ -181,41 +185,40 @@ def test_the_gradient_of_a_step_is_that_of_the_loss_written_down_with_transforme
         entropy = -(logp.exp() * logp).sum(-1)
         loss = loss + (pg + 0.001 * kl - 0.001 * entropy).sum() / count
     loss.backward()
-    names = {name: p.grad for name, p in theirs.named_parameters()}
-    expected = torch.cat([names[name].flatten() for name, _ in actor.named_parameters()])
+    gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    expected = torch.cat([gradients[name].flatten() for name, _ in run.actor.named_parameters()])
+    assert batch.advantages.abs().sum() > 0
     torch.testing.assert_close(ours, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-3)
     assert metrics["loss/total"] == pytest.approx(loss.item(), abs=1e-6)
 
 
 def test_the_stop_token_is_trained_on(step):
-    config, actor, reference, batch, metrics, world = step
-    stop = 258                                            # <|im_end|>
+    config, run, batch = step
     stopped = [r for r, finished in zip(batch.responses, batch.finished, strict=True) if finished]
-    ((scored,),) = train_grpo.score(config, actor, reference, batch, world)
-    assert all(response[-1] == stop for response in stopped)
-    assert (scored.packed.targets == stop).sum() == len(stopped)
+    batch.responses[0] = torch.cat((batch.responses[0][:3], torch.tensor([STOP])))        # at least one that stopped
+    batch.behaviour[0] = batch.behaviour[0][:4]
+    ((scored,),) = train_grpo.score(config, run, batch)
+    assert all(response[-1] == STOP for response in stopped)
+    assert (scored.packed.targets == STOP).sum() == sum(STOP in response for response in batch.responses) >= 1
     assert len(scored.advantage) == len(scored.packed.targets) == sum(map(len, batch.responses))
 
 
 def test_with_several_updates_the_old_logprobs_stand_still_and_ratio_and_clip_act(step):
-    config, actor, reference, batch, _, world = step
-    config = replace(config, updates_per_rollout=2)
-    first, second = train_grpo.score(config, actor, reference, batch, world)
+    config, run, batch = step
+    first, second = train_grpo.score(replace(config, updates_per_rollout=2), run, batch)
     assert sum(len(m.advantage) for m in first + second) == sum(map(len, batch.responses))
-    optimizer = torch.optim.SGD(actor.parameters(), lr=0.5)
+    run.optimizer = torch.optim.SGD(run.actor.parameters(), lr=0.5)
     for m in first + second:                              # advantages of one sign and size, so that it surely moves
         m.advantage.fill_(1.0)
-    before = train_grpo.update(config, actor, optimizer, first, world)
-    again = train_grpo.update(config, actor, optimizer, first, world)
+    before, again = (train_grpo.update(config, run, first) for _ in range(2))
     assert before["loss/clip_fraction"] == 0 and again["loss/clip_fraction"] > 0
     assert again["train/logprob_gap_max"] < 1e-4          # measured on the old log-probs, which stay
 
 
 def test_only_the_response_is_graded_though_the_prompt_has_a_box(folders, tokenizer, world):
-    config = train_grpo.Config(rows=1, group_size=2, max_new_tokens=2, stop_tokens=("<|im_end|>",))
-    actor = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
-    prompt = data.encode(tokenizer, "Say \\boxed{2}.")
-    batch, metrics = train_grpo.rollout(config, actor, tokenizer, [data.Problem("", "2")], [prompt], world, step=1)
+    config = train_grpo.Config(rows=1, group_size=2, max_new_tokens=2)
+    run = make_run(folders, tokenizer, world, "Say \\boxed{2}.", data.Problem("", "2"))
+    batch, metrics = train_grpo.rollout(config, run, step=1)
     assert batch.rewards.tolist() == [0, 0] and metrics["train/boxed"] == 0
 
 
@@ -318,7 +321,7 @@ def test_bad_settings_are_one_line_and_nothing_is_written(base, tmp_path, monkey
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     good = [] if "--resume" in arguments or arguments[0][0] != "-" else list(map(str, options(base)))
     with pytest.raises(SystemExit) as stop:
-        train_grpo.main(good + arguments)
+        train_grpo.train(*record.parse(train_grpo.Config, train_grpo.RECIPES, good + arguments))
     assert message in str(stop.value) and "\n" not in str(stop.value)
     assert not (tmp_path / "runs").exists()
 
@@ -326,7 +329,7 @@ def test_bad_settings_are_one_line_and_nothing_is_written(base, tmp_path, monkey
 @pytest.mark.parametrize("option", ["--top-p", "--top-k"])
 def test_training_knows_no_top_p_and_no_top_k(option, capsys):
     with pytest.raises(SystemExit):
-        train_grpo.main([option, "1"])
+        record.parse(train_grpo.Config, train_grpo.RECIPES, [option, "1"])
     assert "nrecognized" in capsys.readouterr().err
 
 

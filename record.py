@@ -1,0 +1,89 @@
+"""What the trainers share around a run: reading its settings, its folder runs/NAME, its table at the end."""
+
+import importlib.metadata
+import itertools
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import tyro
+
+from policy import World
+
+
+def parse(config_class: type, recipes: dict, arguments: list[str]):
+    """[recipe] [--options] -> (settings, recipe's name). With --resume FOLDER, the settings of that run, and on top what
+    this command line changes. Exits with one line for an unknown recipe or a folder that holds no run."""
+    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "tiny"
+    if recipe not in recipes:
+        sys.exit(f"unknown recipe {recipe!r}; there are {', '.join(recipes)}")
+    config = tyro.cli(config_class, args=arguments, default=recipes[recipe])
+    if not config.resume:
+        return config, recipe
+    file = Path(config.resume, "config.json")
+    if not file.is_file():
+        sys.exit(f"{file} does not exist; --resume wants the folder of a run")
+    saved = json.loads(file.read_text())
+    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["config"].items()}
+    return tyro.cli(config_class, args=arguments, default=config_class(**settings)), saved["about"]["recipe"]
+
+
+def open_run(config, recipe: str, world: World) -> Path:
+    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run.
+
+    Without --name: the recipe's name, numbered if it is taken. Raises ValueError for a name that is taken."""
+    folder = Path(config.resume) if config.resume else Path("runs", config.name or recipe)
+    if world.rank == 0 and not config.resume:
+        for number in itertools.count(2):
+            if config.name or not folder.exists():
+                break
+            folder = Path("runs", f"{recipe}-{number}")
+        folder.mkdir(parents=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "sympy")}
+        about = dict(recipe=recipe, commit=commit.stdout.strip() or None, python=platform.python_version(), **versions,
+                     processes=world.size, device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")
+        (folder / "config.json").write_text(json.dumps(dict(config=asdict(config), about=about), indent=2) + "\n")
+    return world.gather([folder])[0]
+
+
+def append(file: Path, rows: list[dict], world: World) -> None:
+    """Add one JSON object a line to `file` (rank 0)."""
+    if world.rank == 0:
+        with file.open("a", encoding="utf-8") as out:
+            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def rewind(folder: Path, step: int, world: World) -> None:
+    """Drop what metrics.jsonl and rollouts.jsonl say of later steps than the checkpoint: they will be run again."""
+    for name in ("metrics.jsonl", "rollouts.jsonl"):
+        if world.rank == 0 and (folder / name).exists():
+            lines = (folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
+            # a line without its end is one that the kill cut off
+            lines = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            (folder / name).write_text("".join(lines), encoding="utf-8")
+
+
+def summary(folder: Path, validation: str) -> str:
+    """The table at the end of a run, out of its metrics.jsonl: before, and after at the best checkpoint.
+
+    Best is the highest accuracy on the `validation` set (the last step if there is none; the later of equals)."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    base, trained = lines[0], [line for line in lines if line["step"] > 0]
+    evaluated = [line for line in trained if "time/evaluate" in line]
+    best = max(evaluated, key=lambda line: (line.get(f"eval/{validation}/accuracy", 0), line["step"]))
+    rows = [("training example", trained[0]["train/accuracy"], best["train/accuracy"])]
+    for name in base:
+        if name.startswith("eval/") and "accuracy" in name:
+            _, problems, _, *category = name.split("/")
+            rows.append((f"  {category[0]}" if category else problems, base[name], best[name]))
+    seconds = sum(line.get("time/step", 0) + line.get("time/evaluate", 0) for line in lines)
+    width = max(len(row[0]) for row in rows)
+    table = [f"{'accuracy':{width}}  before  after {best['step']} steps"]
+    table += [f"{name:{width}}  {before:6.3f}  {after:6.3f}" for name, before, after in rows]
+    return "\n".join(table + [f"{seconds:.0f} seconds, of which evaluation "
+                              f"{sum(line.get('time/evaluate', 0) for line in lines):.0f}"])

@@ -4,6 +4,8 @@ The same tests try three machines. On a CPU they try the plain-torch references,
 file once more under TRITON_INTERPRET=1, where the same calls run the Triton kernels. On a CUDA device they
 try the compiled kernels. An error is judged beside the error that eager torch makes in the same input dtype.
 """
+from __future__ import annotations
+
 import math
 import os
 import subprocess
@@ -18,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 import kernels
 from kernels import linear, logits, sampling
+from kernels.dispatch import tl
 from kernels.linear import linear_logprob_entropy_reference
 from kernels.logits import logprob_entropy_reference
 from kernels.sampling import sample_tokens_reference
@@ -391,10 +394,12 @@ def test_float64_draws_the_same_tokens_and_the_log_prob_is_that_of_the_softmax(B
         assert logprob.dtype == torch.float32 and (logprob - truth).abs().max() < TOLERANCE
 
 
-def test_sampled_and_scored_log_probs_agree():
-    x, _ = random_logits(16, 1003)
-    token, logprob = draw(x, 0.6)
-    assert (kernels.logprob_entropy(x, token, 0.6)[0] - logprob).abs().max() < TOLERANCE
+def test_what_is_sampled_from_head_logits_is_what_linear_scores(small_chunks):
+    h, w, _ = random_head(20, 24, 300, torch.bfloat16)
+    token, logprob = draw(kernels.head_logits(h, w), 0.6)
+    assert (kernels.linear_logprob_entropy(h, w, token, 0.6)[0] - logprob).abs().max() < TOLERANCE
+    token, logprob = draw(h @ w.T, 0.6)  # logits rounded to bf16 are another policy
+    assert (kernels.linear_logprob_entropy(h, w, token, 0.6)[0] - logprob).abs().max() > 1e-3
 
 
 def test_minus_infinity_is_never_drawn():
@@ -430,6 +435,21 @@ def test_uniforms_never_reach_zero_or_one():
     extremes = torch.tensor([0, 2**31 - 1], dtype=torch.int32)
     u = (extremes + 0.5) * 4.656612596064501e-10  # the last line of _random
     assert u.dtype == torch.float32 and 0 < u[0] and u[1] == 1 - 2**-24
+
+
+@kernels.dispatch.jit
+def store_exponentials(out_ptr, low, high, N: tl.constexpr):
+    index = tl.arange(0, N)
+    tl.store(out_ptr + index, sampling._exponential(index, low, high))
+
+
+@needs_triton
+def test_the_kernel_s_exponentials_are_those_of_log1p():
+    out = torch.empty(8192, device=DEVICE)
+    store_exponentials[(1,)](out, 123, 456, N=8192)
+    u = sampling._random(torch.arange(8192, dtype=torch.int32), 123, 456).double()
+    assert u.min() < 1e-3 and u.max() > 0.999
+    assert (out.cpu().double() / -torch.log1p(-u) - 1).abs().max() < 5e-7
 
 
 # ---------------------------------------------------------------- bad input, and which implementation runs

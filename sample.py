@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import data
 import model
-from kernels import sample_tokens
+from kernels import head_logits, sample_tokens
 from model import Decoder, PackedAttention
 
 
@@ -102,7 +102,7 @@ def prefill(decoder: Decoder, prompts: list[Tensor], capacity: int, device) -> t
     rows = (start[:, None] + slot).masked_fill(hidden, 0)                                                 # [R, P]
     last = start + length - 1                                                                             # [R]
     unique, row_of = last.unique(return_inverse=True)
-    logits = decoder(tokens, positions, attend, lambda h, weight: model.logits(h[unique], weight))[row_of]  # [R, V]
+    logits = decoder(tokens, positions, attend, lambda h, weight: head_logits(h[unique], weight))[row_of]    # [R, V]
     return logits, length, Cache(keys, values, rows, hidden, capacity)
 
 
@@ -178,7 +178,7 @@ def decode(decoder: Decoder, prompts: list[Tensor], sequences: Tensor, max_new_t
                 cache.keep(alive)
                 rows, token, positions = rows[alive], token[alive], positions[alive]
         if t + 1 < max_new_tokens:
-            logits = decoder(token, positions, cache, model.logits)                                        # [A, V]
+            logits = decoder(token, positions, cache, head_logits)                                          # [A, V]
             cache.length += 1
             positions = positions + 1
     bar.update(R - int(finished.sum()))

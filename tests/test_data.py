@@ -62,6 +62,19 @@ def test_every_named_example_equals_the_released_parquet_row():
     assert len(data.load(str(SHARED / "one_shot_rlvr" / "merge_pi1_pi13_r128.parquet"))) == 128
 
 
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the Qwen2.5 tokenizer beside the repository")
+def test_with_the_real_qwen_tokenizer_the_prompt_of_pi1_is_the_templates_tokens():
+    from transformers import Qwen2Tokenizer
+    files = SHARED / "qwen2.5_tokenizer"
+    tokenizer = Qwen2Tokenizer(vocab=str(files / "vocab.json"), merges=str(files / "merges.txt"))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]})
+    prompt = data.render(tokenizer, data.load("pi1")[0].question, "qwen2.5-math")
+    ids = data.encode(tokenizer, prompt).tolist()
+    assert tokenizer.decode(ids) == prompt
+    assert ids[:3] == [151644, 8948, 198] and ids.count(151644) == 3 and ids.count(151645) == 2     # system, newline
+    assert data.stop_ids(tokenizer, ("<|im_end|>", "<|endoftext|>")) == [151645, 151643]
+
+
 def test_a_parquet_file_in_the_papers_format_loads(tmp_path):
     row = dict(prompt=[dict(role="user", content="2+2?")], reward_model=dict(ground_truth="4", style="rule"),
                extra_info=dict(index=7, split="train"))

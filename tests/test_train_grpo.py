@@ -280,11 +280,35 @@ def test_a_run_leaves_config_metrics_rollouts_checkpoints_and_a_picture(finished
 
 
 def test_the_checkpoint_of_a_run_loads_in_transformers_with_the_same_logits(finished_run):
-    folder = finished_run[0] / "checkpoints" / "step_3"
+    same_logits(finished_run[0] / "checkpoints" / "step_3")
+
+
+def same_logits(folder):
+    """Our forward and transformers' agree on a folder, both in fp32."""
     tokens = torch.randint(259, (30,))
     attend = model.PackedAttention([(0, 30, 0, 0)], torch.device("cpu"))
     ours = model.load(folder)(tokens, torch.arange(30), attend, model.logits)
     torch.testing.assert_close(ours, oracle(folder)(tokens[None]).logits[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["qwen3-tied", "llama-rope3"])
+def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_transformers(folders, base, tokenizer, tmp_path,
+                                                                                         family):
+    model.save(model.load(folders[family]), tmp_path / "base", tokenizer)
+    changed = dict(model=tmp_path / "base", example="pi1", max_new_tokens=6, rows=4, steps=2, eval_every=2,
+                   stop_tokens="<|im_end|>", name="paper", max_rows=8)
+    # pi1's prompt is 500 bytes, and so tokens here: more than the small models' 256 positions
+    config = json.loads((tmp_path / "base" / "config.json").read_text()) | {"max_position_embeddings": 1024}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config))
+    arguments = [part for name, value in changed.items() for part in (f"--{name.replace('_', '-')}", value)]
+    done = run_script("train_grpo.py", "qwen2.5-math-1.5b", *arguments, processes=2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    saved = json.loads((tmp_path / "runs" / "paper" / "config.json").read_text())["config"]
+    assert (saved["temperature"], saved["lr"], saved["group_size"], saved["dtype"]) == (0.6, 1e-6, 8, "bfloat16")
+    folder = tmp_path / "runs" / "paper" / "checkpoints" / "step_2"
+    same_logits(folder)
+    weights = model.load(folder).state_dict()                                         # bf16, as config.json says
+    assert all(torch.equal(w, w.bfloat16().float()) for w in weights.values())
 
 
 def test_two_processes_reproduce_one_to_rounding(finished_run, base, tmp_path):

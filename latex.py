@@ -16,6 +16,7 @@ with variables at several points, so that equal means equal wherever both are de
     atom    := number | word | '(' items ')' | '\\{' items '\\}' | '|' sum '|' | matrix
 """
 
+import itertools
 import math
 import random
 import re
@@ -28,6 +29,7 @@ import mpmath
 
 MAX_CHARS, MAX_DEPTH, MAX_DIGITS = 2000, 25, 1000
 MAX_BITS = 30_000              # of a number: 2004! (a real gold) has 19,000
+MAX_MAGNITUDE = 4_000          # bits before the point of an irrational number: 2^{1000} + \sqrt2 has 1,000
 MAX_FACTORIAL = 2_500
 PRECISION = 400                # bits of irrational numbers; a difference below 2^-150 (45 digits) is rounding
 SHOWN = 3                      # significant digits that a decimal must show to stand for an irrational number
@@ -156,6 +158,8 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$")
 
+LABEL = re.compile(r"^(?:(?!not\b)[A-Za-z]?[a-z]{3,}(?: [a-z]+)* ?=|(?i:answer) ?:) ?(?=\S)")          # Area = 5
+
 
 def clean(text: str) -> str:
     """One spelling for unicode, spacing, fonts, thousands and text. Raises Unreadable for control characters
@@ -171,7 +175,7 @@ def clean(text: str) -> str:
     text = THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = re.sub(r"(\d)\{[.,]\}(\d)", r"\1.\2", text)                       # 12{.}8 and 12{,}8 are decimals
     text = re.sub(r"\s+", " ", TEXT.sub(untext, STYLE.sub(" ", text)))
-    text = ENDING.sub("", text).strip()
+    text = LABEL.sub("", ENDING.sub("", text).strip())
     braced = text.startswith("{") and closing_brace(text, 0) == len(text) - 1
     return clean(text[1:-1]) if braced and not re.search(r"\\over|\\choose", text) else text
 
@@ -230,7 +234,7 @@ class Parser:
         self.s, self.i, self.depth = text, 0, 0
         self.bars = self.brackets = 0          # open |...| ; open ( [ \\{, where commas don't group thousands
         self.in_set = False                    # inside \{ \}, where | and : mean "such that"
-        self.either = False                    # solutions were joined by "or"
+        self.joints = ""                       # first letters of the words that joined solutions, "or" and "and"
         self.trig = self.degrees = False       # inside sin(...): degrees are pi/180 ; saw degrees elsewhere
 
     def next(self, pattern):
@@ -253,12 +257,13 @@ class Parser:
     def answer(self) -> Node:
         items = self.items()
         self.expect("$")
-        return items[0] if len(items) == 1 else Node("or" if self.either else "list", items)
+        op = "or" if "o" in self.joints else "and" if "a" in self.joints else "list"
+        return items[0] if len(items) == 1 else Node(op, items)
 
     def items(self) -> tuple[Node, ...]:
         items = [self.item()]
         while separator := self.take(SEPARATOR):
-            self.either |= bool(re.search("or|vee", separator[0], re.I))
+            self.joints += re.sub(r"\W", "", separator[0]).lower().replace("lor", "o").replace("vee", "o")[:1]
             items.append(self.item())
         return tuple(items)
 
@@ -427,8 +432,10 @@ class Parser:
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
         self.bars, self.trig, self.in_set = saved
+        if condition and (items[0].op == "sym" or items[0].op == "rel" and items[0].args[1][-1] == REALS):
+            return condition
         if in_set:
-            return condition or Node("set", items)
+            return Node("tuple", ("{", (*items, condition), "}")) if condition else Node("set", items)
         grouping = len(items) == 1 and left + right in ("()", "[]")
         return items[0] if grouping else Node("tuple", (left, items, right))
 
@@ -593,7 +600,7 @@ class Evaluator:
         self.complex |= bool(mpmath.im(x))
         if x and mpmath.isfinite(x):
             self.magnitude = max(self.magnitude, int(mpmath.mag(x)))
-        if self.magnitude > MAX_BITS:
+        if self.magnitude > MAX_MAGNITUDE:
             raise Unreadable("number too large")
         return x
 
@@ -762,6 +769,8 @@ def equal(p, g) -> bool:
     if p == g:
         return True
     if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
+        if "and" in (p.op, g.op) and p.op != g.op:                           # x > 3 and x < 2 is not x > 3 or x < 2
+            return False
         mine, theirs = region(p), region(g)
         if mine and theirs:
             named_alike = mine[0] == theirs[0] or None in (mine[0], theirs[0])
@@ -783,14 +792,16 @@ def matched(p, g, same) -> bool:
 def solutions(node) -> list[Node]:
     """The answers in a list, a set, an alternative or a plus-minus, one by one; other trees are one."""
     op, args = node
-    if op in ("list", "or", "set"):
+    if op in ("list", "or", "and", "set"):
         found = [solution for item in args for solution in solutions(item)]
         return found[:1] if op == "or" and all(equal_one(found[0], other) for other in found[1:]) else found
     if op == "rel" and args[0][-1] in ("=", "in") and args[1][-1].op == "set":
         return solutions(args[1][-1])
     if op == "unit":
         return [Node("unit", (value, args[1])) for value in solutions(args[0])]
-    if op != "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):
+    if op == "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):      # (\pm 3, \pm 2) is four points
+        return [Node("tuple", (args[0], point, args[2])) for point in itertools.product(*map(solutions, args[1]))]
+    if any(n.op in ("pm", "mp") for n in walk(node)):
         def sign(kept, turned):
             return lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n
         return [rebuild(node, sign("pm", "mp")), rebuild(node, sign("mp", "pm"))]
@@ -839,7 +850,7 @@ def rows(node):
 
 def as_point(node, other):
     """x = 2, y = 3 as the point (2, 3) if the other side is a point; else the tree itself."""
-    items = node.args if node.op == "list" and other.op == "tuple" else ()
+    items = node.args if node.op in ("list", "and") and other.op == "tuple" else ()
     pairs = [n.args[1] for n in items if n.op == "rel" and n.args[0] == ("=",)]
     names = [name for name, _ in pairs if name.op == "sym"]
     point = names and len(names) == len(items) and names == sorted(set(names))

@@ -79,8 +79,9 @@ def is_equivalent(prediction: str, gold: str) -> bool:
 
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(\\[A-Za-z]+|-?\d+(?:\.\d+)?|[^\s{}]))")
-JOINED = re.compile(r"(?:[\s$;.]|\\[()\[\],]|\\text\s*\{)*(?:,|or|and)(?:[\s$]|\\[()\[\],]|\}|or|and)*")
-SENTENCE = re.compile(r".*\banswer(?:\s+is\b:?|\s*:)\s*([^\n]{1,300}?)[\s.*]*\Z", re.I | re.S)
+JOINED = re.compile(r"(?:[\s$;.]|\\[()\[\],]|\\text\s*\{)*(?:,|or|and)"
+                    r"(?:[\s$]|\\[()\[\],]|\}|or|and|maybe|perhaps|possibly)*")
+SENTENCE = re.compile(r".*\banswer(?:\s+is\b:?|\s*:)[\s*]*([^\n]{1,300}?)[\s.*]*\Z", re.I | re.S)
 
 
 def extract_answer(response: str, *, require_box: bool = False) -> str | None:
@@ -90,7 +91,7 @@ def extract_answer(response: str, *, require_box: bool = False) -> str | None:
     nothing but an answer."""
     response = response.rpartition("</think>")[2]
     answers, end = [], 0
-    for box in BOX.finditer(response):
+    for box in list(BOX.finditer(response))[-20:]:                           # a bound for thousands of nested boxes
         if not JOINED.fullmatch(response[end:box.start()]):                  # also a box inside the last one
             answers = []
         end = box.end() if box[1] else closing_brace(response, box.end() - 1)
@@ -124,6 +125,8 @@ def grade(answer: str, gold: str, grader: str = "oneshot") -> bool:
     """The verdict on an extracted answer."""
     if grader == "paper":
         return paper_equivalent(answer, gold)
+    if grader != "oneshot":
+        raise ValueError(f"grader is 'oneshot' or 'paper', not {grader!r}")
     try:
         return is_equivalent(answer, gold) and not is_echo(answer, gold)
     except (Unreadable, Undefined):                                          # equal as text, but no formula

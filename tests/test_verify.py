@@ -703,6 +703,9 @@ E_{2},E_{1}  ==  E_{1},E_{2}
 1,2  !=  1,2,3
 3,5,7  !=  3,5,8
 3,5,7  !=  357
+(\pm 3, 2)  ==  (3,2), (-3,2)
+(\pm 3, \pm 2)  ==  (3,2),(-3,2),(3,-2),(-3,-2)
+(\pm 3, 2)  !=  (3,2)
 \pm 2  !=  2
 2  !=  \pm 2
 \pm 2  !=  -2
@@ -774,6 +777,11 @@ x - 2 > 0  ==  x > 2
 \mathbb{R} - \{1\}  ==  x \ne 1
 \text{no solution}  ==  \emptyset
 \{x : x > 2\}  !=  (-\infty,2)
+\{x \in \mathbb{N} : x < 5\}  !=  (-\infty,5)
+\{2k \mid k \in \mathbb{Z}\}  ==  \{k+k | k \in \mathbb{Z}\}
+\{2k \mid k \in \mathbb{Z}\}  !=  \{3k \mid k \in \mathbb{Z}\}
+x < 2 \text{ and } x > 3  !=  x < 2 \text{ or } x > 3
+x < 2 and x > 3  !=  (-\infty,2) \cup (3,\infty)
 m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}  ==  {m \leq \sqrt{\frac{12}{n(n-1)(n+1)}}}
 (3,4]  !=  [3,4)
 (3,4]  !=  (3,4)
@@ -824,6 +832,11 @@ m_{\max} = 12  ==  12
 57+39=96  ==  96
 S = 2 \cdot 3 = 6  ==  6
 = 6  ==  6
+\text{Area} = 6  ==  6
+Answer: 6  ==  6
+\text{The answer is } 6  !=  7
+not = 6  !=  6
+\sin x = y  !=  \cos x = y
 A = \pi r^2 = 9\pi  ==  9\pi
 y = 2x + 3  ==  y=2x+3
 2x + 3  ==  y = 2x + 3
@@ -1256,6 +1269,9 @@ EXTRACTED = [
     ("Therefore, the answer is $5$.", "$5$"), ("The final answer is: 12.8", "12.8"), ("Answer: 42", "42"),
     ("So the answer is\n5", "5"), ("**The answer is 5.**", "5"), ("The answer is 3. The answer is 5.", "5"),
     ("12.8", "12.8"), (r"\frac{1}{2}", r"\frac{1}{2}"), (" 5\n", "5"),
+    ("**Answer:** 42", "42"), ("The answer is: **42**", "42"), ("The correct answer is (C).", "(C)"),
+    (r"\boxed{5} or maybe \boxed{7}", "5 or 7"), (r"\boxed{" * 5000 + "7" + "}" * 5000, "7"),
+    ("answer: " * 60, None), ("answer is" + " " * 390 + "x", "x"),
     ("The answer is 5. Wait, that is wrong.", None), ("The answer is 5, but I am not sure.", None),
     ("The answer is probably 5?", None), ("I think the answer is somewhere near 5!?", None),
     ("The answer is not 5 \\ne 6 ???", None), ("We get 5", None),
@@ -1337,7 +1353,7 @@ HOSTILE = [
     r"\int \sin(\sin(\sin x)) dx", r"\lim_{n\to\infty} n", r"e^{e^{e^{e^{e}}}}",
     r"\exp(\exp(\exp(\exp(9))))", r"\sin(10^{10^{6}})", r"\tan\frac{\pi}{2}", r"\ln 0", r"\log_1 5",
     r"\log_0 5", "0^{-1}", r"\frac{1}{0}", r"\frac{0}{0}", r"\infty-\infty", r"0\cdot\infty",
-    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)",
+    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)", r"2500! e^2 i \log_e 5 \log_e 7", r"10^{1200}\sqrt2+\log_3 5",
     "__import__('os').system('id')", "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)",
     "().__class__.__bases__", r"\input{/etc/passwd}", r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007",
     "7\u200f", "\u202e7", "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300, "7" + "̈" * 500, "\\",
@@ -1403,18 +1419,21 @@ def test_harmless_rewriting_changes_no_verdict_of_the_tables(rewrite):
             assert is_equivalent(rewrite(prediction), gold) is same, (rewrite(prediction), gold)
 
 
+@settings(deadline=None)
 @given(st.integers(-10**30, 10**30), st.integers(1, 10**12), st.integers(1, 99))
 def test_fractions_are_compared_exactly(a, b, k):
     assert is_equivalent(rf"\frac{{{a * k}}}{{{b * k}}}", f"{a}/{b}")
     assert not is_equivalent(rf"\frac{{{a * k + 1}}}{{{b * k}}}", f"{a}/{b}")
 
 
+@settings(deadline=None)
 @given(st.integers(-10**15, 10**15), st.integers(0, 9), st.integers(1, 9))
 def test_one_wrong_digit_is_wrong(n, place, change):
     assert all(is_equivalent(same, str(n)) for same in (f"{n:,}", f"{n}.0", f"x = {n}"))
     assert not is_equivalent(str(n + change * 10**place), str(n))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=6), st.randoms())
 def test_lists_ignore_order_and_tuples_do_not(numbers, rng):
     shuffled = rng.sample(numbers, len(numbers))
@@ -1424,6 +1443,7 @@ def test_lists_ignore_order_and_tuples_do_not(numbers, rng):
     assert not is_equivalent(f"{text}, 99", text) and not is_equivalent(f"{text}, {numbers[0]}", text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=6))
 def test_a_polynomial_equals_its_terms_in_any_order_and_no_other_polynomial(coefficients):
     terms = [f"({c})x^{{{k}}}" for k, c in enumerate(coefficients)]

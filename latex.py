@@ -823,8 +823,6 @@ def equal_one(p, g) -> bool:
     if "ratio" in ops:                                                       # 3:4 = 6:8 = 3/4
         p, g = ([quotient(x, n.args[-1]) for x in n.args[:-1]] if n.op == "ratio" else [n] for n in (p, g))
         return len(p) == len(g) and all(map(equal, p, g))
-    if ops.count("percent") == 1 and same_scalar(*(n.args[0] if n.op == "percent" else n for n in (p, g))):
-        return True
     p_rows, g_rows = rows(p), rows(g)
     if p_rows and g_rows:
         return [len(r) for r in p_rows] == [len(r) for r in g_rows] and all(

@@ -8,7 +8,7 @@ run as code, and every size is bounded. This file finds the answer and pays. Whe
 
 numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} is).
             A decimal of three or more significant digits also equals an irrational number that rounds to it.
-percent     5\\% is 0.05 and also 5 (golds write either); 5 is not 0.05. log is to base 10, ln natural.
+percent     5\\% is 0.05 and not 5: a factor of 100 is never forgiven. log is to base 10, ln natural.
 lists       "1, 2", "1 or 2", \\{1, 2\\} and "x = 1 or x = 2" are one answer, unordered, each as often; \\pm 2
             is two. (1, 2) is ordered, may be a column vector, is no [1, 2]. In brackets 1,234 is two numbers.
 intervals   1 < x \\le 2, x \\in (1, 2] and (1, 2] are one; if both name their variable it must be the same.

@@ -173,20 +173,20 @@ def check_supported(config: PretrainedConfig) -> None:
 
 
 @cache
-def attention_backend(device_type: str) -> str:
-    """Which attention runs: "flash_attn" (where installed), "torch.nn.attention.varlen" (flash attention inside torch,
-    since 2.10), or "sdpa" (padded; any device). Chosen once; the trainers print it."""
+def attention_backend(device_type: str, dtype: torch.dtype) -> str:
+    """Which attention runs: on CUDA in half precision "flash_attn" (where installed) or "torch.nn.attention.varlen"
+    (flash attention inside torch, since 2.10), else "sdpa" (padded). Chosen once; the trainers print it."""
     for package in ("flash_attn", "torch.nn.attention.varlen"):
-        if device_type == "cuda" and importlib.util.find_spec(package):
+        if device_type == "cuda" and dtype != torch.float32 and importlib.util.find_spec(package):
             return package
     return "sdpa"
 
 
 @cache
-def varlen_attention():
+def varlen_attention(package: str):
     """f(q [Nq, heads, hd], k, v [Nk, kv_heads, hd], cu_q, cu_k, max_q, max_k) -> [Nq, heads, hd], causal, with the last
     query of a sequence at its last key."""
-    if attention_backend("cuda") == "flash_attn":
+    if package == "flash_attn":
         from flash_attn import flash_attn_varlen_func
         return partial(flash_attn_varlen_func, causal=True)
     from torch.nn.attention.varlen import varlen_attn
@@ -201,9 +201,9 @@ class PackedAttention:
     `sequences` lists (start, length, prompt_start, prompt_length) in packed order: queries are the tokens [start, start
     + length); keys are the prompt's tokens, then the queries' own. A prompt is a sequence too (prompt_length 0). So n
     responses share a prompt that runs once: only its keys and values are gathered n times, and the gather's backward
-    adds the n gradients up."""
+    adds the n gradients up. `dtype` is that of the queries, keys and values."""
 
-    def __init__(self, sequences: list[tuple[int, int, int, int]], device: torch.device):
+    def __init__(self, sequences: list[tuple[int, int, int, int]], device: torch.device, dtype=torch.float32):
         start, q_len, prompt, prompt_len = torch.tensor(sequences).T                      # [S] each
         k_len = prompt_len + q_len
         self.max_q, self.max_k = int(q_len.max()), int(k_len.max())
@@ -212,7 +212,7 @@ class PackedAttention:
         keys = torch.where(column < prompt_len[:, None], prompt[:, None] + column,
                            (start - prompt_len)[:, None] + column)                          # [S, max_k]
         real_key = column < k_len[:, None]                                                  # [S, max_k]
-        self.backend = attention_backend(device.type)
+        self.backend = attention_backend(device.type, dtype)
         if self.backend != "sdpa":
             self.keys = keys[real_key].to(device)                                           # [sum of k_len]
             self.cu_q = F.pad(q_len.cumsum(0), (1, 0)).int().to(device)                     # [S + 1]
@@ -229,7 +229,7 @@ class PackedAttention:
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         k, v = k.index_select(0, self.keys), v.index_select(0, self.keys)
         if self.backend != "sdpa":
-            return varlen_attention()(q, k, v, self.cu_q, self.cu_k, self.max_q, self.max_k)
+            return varlen_attention(self.backend)(q, k, v, self.cu_q, self.cu_k, self.max_q, self.max_k)
         S = self.mask.shape[0]
         q = q.index_select(0, self.queries)
         q, k, v = (x.unflatten(0, (S, -1)).transpose(1, 2) for x in (q, k, v))              # [S, heads, max_q|max_k, hd]

@@ -113,8 +113,8 @@ class Packed:
     targets: Tensor
 
 
-def pack(prompts: list[Tensor], responses: list[Tensor], device: torch.device) -> Packed:
-    """prompts[i] [P_i] and responses[i] [T_i >= 1] -> Packed; a prompt that returns is computed once.
+def pack(prompts: list[Tensor], responses: list[Tensor], device: torch.device, dtype=torch.float32) -> Packed:
+    """prompts[i] [P_i] and responses[i] [T_i >= 1] -> Packed, to be computed in `dtype`; an equal prompt runs once.
 
     A response's last token predicts nothing, so it is a target but not an input."""
     tokens, positions, sequences, predict, placed, N = [], [], [], [], {}, 0
@@ -132,7 +132,7 @@ def pack(prompts: list[Tensor], responses: list[Tensor], device: torch.device) -
             positions.append(torch.arange(P, P + T - 1))
             sequences.append((N, T - 1, placed[key], P))
             N += T - 1
-    return Packed(torch.cat(tokens).to(device), torch.cat(positions).to(device), PackedAttention(sequences, device),
+    return Packed(torch.cat(tokens).to(device), torch.cat(positions).to(device), PackedAttention(sequences, device, dtype),
                   torch.cat(predict).to(device), torch.cat(responses).to(device))
 
 

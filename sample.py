@@ -86,7 +86,7 @@ def prefill(decoder: Decoder, prompts: list[Tensor], capacity: int, device) -> t
             N += len(key)
         start.append(distinct[key])
     keys, values = [], []
-    packed = PackedAttention(sequences, device)
+    packed = PackedAttention(sequences, device, next(decoder.parameters()).dtype)
 
     def attend(layer, q, k, v):
         keys.append(k)

@@ -201,7 +201,7 @@ def score(config: Config, run: Run, batch: Batch) -> list[list[MicroBatch]]:
         scored.append([])
         for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
-            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device)
+            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device, run.dtype)
             advantage = torch.cat([batch.advantages[i].expand(len(batch.responses[i])) for i in part])        # [M]
             behaviour = torch.cat([batch.behaviour[i] for i in part])                                         # [M]
             old = policy.token_logprobs(run.actor, packed, config.temperature)[0] if updates > 1 else None
@@ -272,7 +272,7 @@ def train(config: Config, recipe: str) -> None:
     if world.rank == 0:
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} (example 1 of {len(run.problems)})"
               f"\n{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
-              f" on {world.device.type}, attention: {model.attention_backend(world.device.type)}; results: {folder}")
+              f" on {world.device.type}, attention: {model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
     if done == 0:
         record.append(folder / "metrics.jsonl", [{"step": 0} | evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)

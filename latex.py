@@ -559,11 +559,14 @@ def parse(text: str) -> Node:
 
 # ---- what a tree is worth ----------------------------------------------------------------------------------
 
+mp = mpmath.mp.clone()         # our own: nobody else's precision changes, nor ours by others
+
+
 class Evaluator:
     """The value of a tree at a point: exact (Fraction) while it is rational, else to `bits` bits (mpmath)."""
 
     def __init__(self, bits: int):
-        mpmath.mp.prec = bits
+        mp.prec = bits
         self.magnitude = 0             # the largest log2 met: how many bits a difference may cancel
         self.complex = False           # whether a value on the way was not real
 
@@ -575,7 +578,7 @@ class Evaluator:
         if op == "sym":
             return at[args[0]]
         if op == "const":
-            return self.checked({"pi": +mpmath.pi, "e": +mpmath.e, "i": mpmath.j, "inf": mpmath.inf}[args[0]])
+            return self.checked({"pi": +mp.pi, "e": +mp.e, "i": mp.j, "inf": mp.inf}[args[0]])
         if op not in ("add", "mul", "neg", "percent", "pow", "call"):
             raise Unreadable(f"not a number: {op}")
         values = [self(arg, at) for arg in args if type(arg) is Node]
@@ -595,18 +598,18 @@ class Evaluator:
             if x.numerator.bit_length() + x.denominator.bit_length() > MAX_BITS:
                 raise Unreadable("number too large")
             return x
-        if mpmath.isnan(x):
+        if mp.isnan(x):
             raise Undefined("not a number")
-        self.complex |= bool(mpmath.im(x))
-        if x and mpmath.isfinite(x):
-            self.magnitude = max(self.magnitude, int(mpmath.mag(x)))
+        self.complex |= bool(mp.im(x))
+        if x and mp.isfinite(x):
+            self.magnitude = max(self.magnitude, int(mp.mag(x)))
         if self.magnitude > MAX_MAGNITUDE:
             raise Unreadable("number too large")
         return x
 
     def real(self, x):
         """A Fraction as a float of the working precision; other values as they are."""
-        return self.checked(mpmath.mpf(x.numerator) / x.denominator) if isinstance(x, Fraction) else x
+        return self.checked(mp.mpf(x.numerator) / x.denominator) if isinstance(x, Fraction) else x
 
     def power(self, x, y):
         """x^y; roots of rationals are exact if possible, and real if the degree is odd: (-8)^(1/3) = -2."""
@@ -615,7 +618,7 @@ class Evaluator:
             raise Undefined("a power of zero")
         if rational and y.denominator == 1 and x in (-1, 0, 1):
             return x ** int(y if x == 0 else y % 2)
-        size = max(map(int.bit_length, x.as_integer_ratio())) if rational else mpmath.mag(self.real(x))
+        size = max(map(int.bit_length, x.as_integer_ratio())) if rational else mp.mag(self.real(x))
         if x and abs(y) * (abs(size) + 1) > MAX_BITS:
             raise Unreadable("power too large")
         if rational and y.denominator == 1:
@@ -625,8 +628,8 @@ class Evaluator:
             top, bottom = (integer_root(abs(n), y.denominator) for n in x.as_integer_ratio())
             if top is not None and bottom is not None:
                 return sign * Fraction(top, bottom) ** y.numerator
-            return sign * mpmath.power(self.real(abs(x)), self.real(y))
-        return mpmath.power(self.real(x), self.real(y))
+            return sign * mp.power(self.real(abs(x)), self.real(y))
+        return mp.power(self.real(x), self.real(y))
 
     def call(self, name, args):
         if name in ("factorial", "binom"):
@@ -637,17 +640,17 @@ class Evaluator:
             return Fraction({"floor": math.floor, "ceil": math.ceil, "abs": abs}[name](args[0]))
         args = [self.real(a) for a in args]
         if name in ("floor", "ceil"):
-            if mpmath.im(args[0]) or mpmath.isinf(args[0]):
+            if mp.im(args[0]) or mp.isinf(args[0]):
                 raise Undefined(name)
-            whole = mpmath.nint(args[0])                       # floor(log_2 8) is 3, whatever the rounding
-            exact = abs(args[0] - whole) < mpmath.ldexp(1, -150)
-            return Fraction(int(whole if exact else getattr(mpmath, name)(args[0])))
+            whole = mp.nint(args[0])                       # floor(log_2 8) is 3, whatever the rounding
+            exact = abs(args[0] - whole) < mp.ldexp(1, -150)
+            return Fraction(int(whole if exact else getattr(mp, name)(args[0])))
         if name in ("ln", "log") and (0 in args or name == "log" and args[0] == 1):
             raise Undefined("a logarithm of zero")
         if name not in ("ln", "log", "abs") and abs(args[0]) > MAX_BITS:
             raise Unreadable("argument too large")
         try:
-            return abs(args[0]) if name == "abs" else getattr(mpmath, name)(*reversed(args))   # log(x, base)
+            return abs(args[0]) if name == "abs" else getattr(mp, name)(*reversed(args))   # log(x, base)
         except (ZeroDivisionError, ValueError) as error:                                       # a pole
             raise Undefined(name) from error
 
@@ -663,7 +666,7 @@ def integer_root(n: int, k: int) -> int | None:
     return low if low ** k == n else None
 
 
-LOCK = threading.Lock()        # mpmath's precision is one for all threads
+LOCK = threading.Lock()        # the precision of mp is one for all threads
 
 
 def values(nodes, at=()) -> tuple[list, bool]:
@@ -682,10 +685,10 @@ def close(a, b) -> bool:
     """a = b: exactly where both are rational, else to 45 digits (after the point for large numbers)."""
     if isinstance(a, Fraction) and isinstance(b, Fraction):
         return a == b
-    a, b = (mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
-    if mpmath.isinf(a) or mpmath.isinf(b):
+    a, b = (mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
+    if mp.isinf(a) or mp.isinf(b):
         return a == b
-    return abs(a - b) <= mpmath.ldexp(min(1, max(abs(a), abs(b))), -150) + mpmath.ldexp(1, -340)
+    return abs(a - b) <= mp.ldexp(min(1, max(abs(a), abs(b))), -150) + mp.ldexp(1, -340)
 
 
 def sample(p, g):
@@ -727,11 +730,11 @@ def proportional(f, g, positive=False) -> bool:
     for a, b, _ in sample(f, g) if symbols(f) == symbols(g) != [] else ():
         if a == 0 and b == 0:
             continue
-        if a == 0 or b == 0 or not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+        if a == 0 or b == 0 or not (mp.isfinite(a) and mp.isfinite(b)):
             return False
-        ratio = mpmath.mpmathify(a) / mpmath.mpmathify(b)
+        ratio = mp.mpmathify(a) / mp.mpmathify(b)
         first = first or ratio
-        if not close(ratio / first, Fraction(1)) or positive and (mpmath.im(first) or first < 0):
+        if not close(ratio / first, Fraction(1)) or positive and (mp.im(first) or first < 0):
             return False
         agreed += 1
     return agreed >= 3
@@ -755,10 +758,10 @@ def same_scalar(p, g) -> bool:
     if close(a, b) or unreal:
         return close(a, b)
     for decimal, x, step in ((a, b, ulp(p)), (b, a, ulp(g))):
-        if step and isinstance(decimal, Fraction) and not isinstance(x, Fraction) and mpmath.isfinite(x):
-            rational = Fraction(int(mpmath.nint(x * 10 ** 30)), 10 ** 30).limit_denominator(10 ** 6)
+        if step and isinstance(decimal, Fraction) and not isinstance(x, Fraction) and mp.isfinite(x):
+            rational = Fraction(int(mp.nint(x * 10 ** 30)), 10 ** 30).limit_denominator(10 ** 6)
             return (abs(decimal / step) >= 10 ** (SHOWN - 1) and not close(x, rational)
-                    and abs(x - mpmath.mpmathify(decimal)) * 2 <= mpmath.mpmathify(step))
+                    and abs(x - mp.mpmathify(decimal)) * 2 <= mp.mpmathify(step))
     return False
 
 

@@ -405,12 +405,12 @@ class Parser:
         """Digits in a base, a mixed number, a recurring decimal, or an integer or decimal as written."""
         if m := self.take(BASED):
             return Node("based", (m[1].lstrip("0"), (m[2] or m[3]).lstrip("0")))
-        if m := self.next(MIXED):
+        if m := self.take(MIXED):
             digits = m[1] or m[6], m[2] or m[3] or m[7], m[4] or m[5] or m[8]
             whole, top, bottom = (self.integer(part).args[0] for part in digits)
-            if 0 < top < bottom:
-                self.take(MIXED)
-                return num(whole + top / bottom)
+            if not 0 < top < bottom:                           # 2\frac{7}{3}: neither a mixed number nor a product
+                raise Unreadable("an improper mixed number")
+            return num(whole + top / bottom)
         if m := self.take(RECURRING):
             whole, head, block = (m[1], m[2], m[3] or m[4]) if m[6] is None else (m[5], *repeating(m[6]))
             shift, period = 10 ** len(head), 10 ** len(block) - 1
@@ -432,7 +432,9 @@ class Parser:
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
         self.bars, self.trig, self.in_set = saved
-        if condition and (items[0].op == "sym" or items[0].op == "rel" and items[0].args[1][-1] == REALS):
+        variable = items[0].args[1][0] if in_set and items and items[0].op == "rel" and items[0].args[1][1] == REALS \
+            else items[0] if items else None
+        if condition and variable.op == "sym" and variable in walk(condition):
             return condition
         if in_set:
             return Node("tuple", ("{", (*items, condition), "}")) if condition else Node("set", items)
@@ -512,10 +514,12 @@ class Parser:
         return self.symbol(name)
 
     def symbol(self, name):
-        """A variable with its subscript: x_1, \\lambda_{\\text{red}}."""
+        """A variable with its subscript: x_1, \\lambda_{\\text{red}}; also a value at 0: I(0)."""
         subscript = self.take(r"_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?[A-Za-z]+|\d))")
         if subscript:
             name += "_" + re.sub(r"[\s{}]", "", subscript[1] or subscript[2] or "")
+        if self.take(r"\(\s*0\s*\)"):                         # I(0) e^{-t} is no multiple of 0
+            name += "(0)"
         return Node("sym", (name,))
 
     def call(self, name):

@@ -45,7 +45,7 @@ def prose(text: str) -> str:
     """Words, dates and times in one spelling ('4:40 a.m.' is '4:40am'); '' for what could be a formula."""
     words = set(re.findall(r"[A-Za-z]{3,}|\b[Nn]o\b|\b[apAP]\.?[mM]\b", text)) - FUNCTIONS.keys()
     plain = words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text)
-    return re.sub(r"[\s.']+", "", text).lower() if plain else ""
+    return re.sub(r"\.(?!\d)|'|(?<!\d) | (?!\d)", "", text).lower() if plain else ""
 
 
 def chosen(text: str, other: str) -> str:

@@ -218,6 +218,7 @@ TABLES["mixed numbers"] = r"""
 1 + \frac{4}{5}  ==  1\frac{4}{5}
 1 4/5  !=  14/5
 3 1/2  !=  31/2
+1\frac{9}{5}  !=  \frac{9}{5}
 """
 
 TABLES["scientific notation"] = r"""
@@ -782,6 +783,7 @@ x - 2 > 0  ==  x > 2
 \{x : x > 2\}  !=  (-\infty,2)
 \{x \in \mathbb{N} : x < 5\}  !=  (-\infty,5)
 \{2k \mid k \in \mathbb{Z}\}  ==  \{k+k | k \in \mathbb{Z}\}
+\{y \mid x > 2\}  !=  (2,\infty)
 \{2k \mid k \in \mathbb{Z}\}  !=  \{3k \mid k \in \mathbb{Z}\}
 x < 2 \text{ and } x > 3  !=  x < 2 \text{ or } x > 3
 x < 2 and x > 3  !=  (-\infty,2) \cup (3,\infty)
@@ -992,6 +994,8 @@ x^8+x^7+x^6+x^5+x^4+x^3+x^2+x+1  !=  x^8+x^7+x^6+x^5+x^4+x^3+x^2+x
 x^{20}  !=  x^{21}
 e^{-t}  !=  e^{t}
 y'  !=  y
+I(0) e^{t}  !=  I(0) e^{-t}
+y(0)  !=  0
 y'  !=  y''
 \overline{z}  !=  z
 \theta  !=  \phi
@@ -1159,6 +1163,9 @@ $18.90  ==  \$18.90
 5m  !=  5
 5 \text{ or something}  !=  5
 12.8 \text{ mph}  !=  12
+54 cents  !=  5.4 \text{ cents}
+5 cents  !=  .5 cents
+1 2 days  !=  12 days
 20 \text{ miles}  !=  21
 20 \text{ cats and dogs}  !=  20
 """

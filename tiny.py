@@ -97,7 +97,7 @@ def draw_task(rng: random.Random, category: str, split: str) -> Task:
 NAMES = ("Ann", "Ben", "Eva", "Sam", "Tom", "Zoe")
 THINGS = ("apples", "books", "coins", "pens", "shells", "cards")
 WORDINGS = {     # three wordings a category; {a} {b} {c} are the operands in order
-    "bare sum": ("What is {a}+{b}?", "{a}+{b}=?", "Find {a}+{b}."),
+    "bare sum": ("What is {a} + {b}?", "{a} + {b} = ?", "Find {a} + {b}."),
     "add": ("{n} has {a} {t} and gets {b} more. How many {t} in all?",
             "There are {a} {t} in a box and {b} in a bag. How many in all?",
             "{n} finds {a} {t}, then {b} more. How many {t} does {n} have?"),
@@ -110,10 +110,10 @@ WORDINGS = {     # three wordings a category; {a} {b} {c} are the operands in or
     "multiply": ("{n} has {b} boxes with {a} {t} each. How many {t} in all?",
                  "There are {b} bags of {a} {t}. How many {t} in all?", "What is {a} times {b}?"),
     "three-term sum": ("{n} has {a} {t}, gets {b} more and then {c} more. How many {t} in all?",
-                       "Three boxes have {a}, {b} and {c} {t}. How many in all?", "What is {a}+{b}+{c}?"),
+                       "Three boxes have {a}, {b} and {c} {t}. How many in all?", "What is {a} + {b} + {c}?"),
     "add then subtract": (
         "{n} has {a} {t}, gets {b} more and gives away {c}. How many {t} are left?",
-        "A box has {a} {t}. {n} adds {b} and takes {c}. How many are left?", "What is {a}+{b}-{c}?"),
+        "A box has {a} {t}. {n} adds {b} and takes {c}. How many are left?", "What is {a} + {b} - {c}?"),
     "multiply then add": (
         "{n} has {b} boxes with {a} {t} each and gets {c} more. How many {t} in all?",
         "There are {b} bags of {a} {t} and {c} more in a box. How many {t} in all?",
@@ -214,7 +214,7 @@ def drill(rng: random.Random) -> tuple[str, str]:
     """Digit facts as they stand in worked columns, or a worked exercise."""
     if rng.random() < 0.35:
         facts = []
-        for sign in rng.choices("+-*?", (2, 3, 4, 1), k=6):
+        for sign in rng.choices("+-*?", (2, 3, 4, 2), k=6):
             x, y, carry = rng.randint(0, 9), rng.randint(0, 9), rng.randint(0, 8 if sign == "*" else 1)
             before = f"carry {carry}, " if sign == "*" and carry else ""
             facts.append(before + column(sign, x, y, carry)[0])

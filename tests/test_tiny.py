@@ -96,7 +96,8 @@ def styles(count: int) -> list[tuple[str, float]]:
     rng = random.Random(0)
     tasks = [tiny.draw_task(rng, rng.choice(tiny.CATEGORIES), "corpus") for _ in range(count)]
     answers = [tiny.respond(rng, task, wording=0) for task in tasks]
-    return [(answer, verify.reward(answer, str(task.answer()), require_box=True)) for answer, task in zip(answers, tasks)]
+    return [(answer, verify.reward(answer, str(task.answer()), require_box=True))
+            for answer, task in zip(answers, tasks)]
 
 
 def test_worked_and_boxed_is_always_rewarded_unboxed_or_rambling_never_and_a_guess_one_time_in_ten_at_most():

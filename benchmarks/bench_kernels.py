@@ -94,7 +94,7 @@ def main() -> None:
             try:
                 peer = getattr(importlib.import_module(module), function)
                 linear[name] = lambda h, w, y, peer=peer, options=options: peer(h, w, y, *options)
-            except ImportError as error:
+            except Exception as error:  # not installed, or broken on this machine: said, and left out
                 print(f"{name} is not measured: {error}")
     for D, V in ((1536, 151_936), (4096, 128_256)) if GPU else ((128, 400),):
         for N in (1000, 8000, 24_000) if GPU else (8000,):

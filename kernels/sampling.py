@@ -46,7 +46,7 @@ def _mix64(x):
 
 
 def _random(index, low, high):
-    """u in (0, 1) for an int32 index under the int32 pair (low, high): multiply, fold the high bits, again."""
+    """u in (0, 1) for an int32 index under the int32 pair (low, high): multiply and fold, twice over."""
     x = (index ^ low) * 0x2C1B3C6D + high
     x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD
     x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97

@@ -428,16 +428,16 @@ class Parser:
         self.bars, self.trig, self.in_set = int(in_set), self.trig and not in_set, in_set
         self.brackets += 1
         items = () if in_set and self.next(closing) else self.items()
-        condition = self.item() if in_set and self.take(r"\||:|\\mid") else None          # \{x | x > 2\}
+        condition = self.item() if in_set and self.take(r"\||:|\\mid") else None
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
         self.bars, self.trig, self.in_set = saved
-        variable = items[0].args[1][0] if in_set and items and items[0].op == "rel" and items[0].args[1][1] == REALS \
-            else items[0] if items else None
-        if condition and variable.op == "sym" and variable in walk(condition):
-            return condition
+        if condition:                                          # \{x \mid x > 2\} and \{x \in \mathbb{R} : x > 2\}
+            element = items[0].args[1][0] if items[0].op == "rel" and items[0].args[1][1] == REALS else items[0]
+            known = element.op == "sym" and element in walk(condition)
+            return condition if known else Node("tuple", ("{", (*items, condition), "}"))
         if in_set:
-            return Node("tuple", ("{", (*items, condition), "}")) if condition else Node("set", items)
+            return Node("set", items)
         grouping = len(items) == 1 and left + right in ("()", "[]")
         return items[0] if grouping else Node("tuple", (left, items, right))
 
@@ -604,6 +604,7 @@ class Evaluator:
             return x
         if mp.isnan(x):
             raise Undefined("not a number")
+        x = x if mp.im(x) else mp.re(x)                        # 0i is no reason to be complex
         self.complex |= bool(mp.im(x))
         if x and mp.isfinite(x):
             self.magnitude = max(self.magnitude, int(mp.mag(x)))
@@ -663,11 +664,10 @@ def integer_root(n: int, k: int) -> int | None:
     """The natural number r with r^k == n, if there is one."""
     if n < 2 or k > n.bit_length():
         return n if n < 2 else None
-    low, high = 1, 1 << (n.bit_length() // k + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle ** k <= n else (low, middle - 1)
-    return low if low ** k == n else None
+    root, better = n, 1 << (n.bit_length() // k + 1)
+    while better < root:                                       # Newton's method, from above
+        root, better = better, ((k - 1) * better + n // better ** (k - 1)) // k
+    return root if root ** k == n else None
 
 
 LOCK = threading.Lock()        # the precision of mp is one for all threads
@@ -897,7 +897,8 @@ def same_relation(p, g) -> bool:
         return False
     (name, body), (other, value) = p.args[1], g.args[1]
     if p.args[0] == g.args[0] == ("=",) and is_name(name) and is_name(other):
-        if name.op == other.op == "mul" and name.args[0] == other.args[0]:   # f(x) and f(t)
+        letters = name.op == other.op == "mul" and all(n.op == "sym" for n in (*name.args, *other.args))
+        if letters and name.args[0] == other.args[0] and len(name.args) == len(other.args):      # f(x) and f(t)
             new = dict(zip(other.args[1:], name.args[1:]))
             return equal(body, rebuild(value, lambda n: new.get(n, n)))
         if name == other:
@@ -922,7 +923,10 @@ def region(node):
     if op == "set":
         return None, [("[", x, x, "]") for x in args]
     if op == "minus" and args[0] == REALS and args[1].op == "set" and not symbols(args[1]):
-        cuts = sorted(solutions(args[1]), key=lambda cut: values([cut])[0][0])
+        places, unreal = values(solutions(args[1]))
+        if unreal:
+            return None
+        cuts = [cut for _, cut in sorted(zip(places, solutions(args[1])), key=lambda pair: pair[0])]
         ends = [negative(INFINITY), *cuts, INFINITY]
         return None, [("(", low, high, ")") for low, high in zip(ends, ends[1:])]
     if op in ("union", "or", "list"):

@@ -49,10 +49,11 @@ def prose(text: str) -> str:
 
 
 def chosen(text: str, other: str) -> str:
-    """Of a choice with its value, "(C) 27", the part that the other side has: C or 27."""
+    """Of a choice with its value, "(C) 27", the part that the other side has: C or 27. Raises Unreadable."""
     choice = CHOICE.fullmatch(text)
     if not choice or CHOICE.fullmatch(other):
         return text
+    parse(choice[2])
     return choice[1] if re.fullmatch(r"\(?[A-E]\)?", other) else choice[2]
 
 

@@ -590,6 +590,7 @@ np.arcsin(10/13)  ==  \arcsin(10/13)
 \lfloor n/2 \rfloor  !=  \lceil n/2 \rceil
 \lfloor n/2 \rfloor  !=  n/2
 \lfloor x \rfloor  !=  x
+\lfloor (-8)^{0.5} \cdot (-2)^{0.5} \rfloor  ==  -4
 \lceil x \rceil  !=  x
 1 + 2004!  !=  2004!
 2004!  !=  2003!
@@ -1068,6 +1069,7 @@ July 4, 2020  ==  July 4, 2020
 \textbf{(C)}\ 27  !=  28
 \textbf{(C)}\ 27  !=  D
 (C) (D)  !=  C
+(C)-  !=  C
 (C) or (D)  !=  C
 \text{(D)}  !=  \text{(C)}
 D  !=  C
@@ -1372,7 +1374,7 @@ HOSTILE = [
     r"0.\overline{}", "0..7", "7..8", ".", ",", ", ,", ";;;", "or", "and", "7 or", "or 7", "=", "==7==",
     "<7", "7 < 7", "7 = 8", "x=x=x=x", "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup",
     r"\in 7", r"\pm" * 500 + "7", "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7",
-    "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500, "7_7_7_7", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900,
+    "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500, "7_7_7_7", r"\mathbb{R} \setminus \{i\}", r"\lfloor i \rfloor", r"\sqrt{2500!}", r"\sqrt[7]{2500!}", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900,
     "nan", "inf", "-inf", "None", "True", "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
 ]
 
@@ -1480,6 +1482,14 @@ def test_any_tokens_get_a_verdict_that_is_quick_and_symmetric(tokens, gold):
     assert is_equivalent(text, gold) is is_equivalent(gold, text)
     assert {reward(f"\\boxed{{{text}}}", gold, grader=name) for name in ("oneshot", "paper")} <= {0.0, 1.0}
     assert time.perf_counter() - start < 2
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from([row.values for row in rows()]), st.sampled_from([*TOKENS, ""]), st.integers(0, 200), st.integers(0, 3))
+def test_one_edit_of_an_answer_gets_a_symmetric_verdict(row, token, place, length):
+    prediction, gold, _ = row
+    edited = prediction[:place] + token + prediction[place + length:]
+    assert is_equivalent(edited, gold) is is_equivalent(gold, edited)
 
 
 @settings(max_examples=200, deadline=None)

@@ -42,6 +42,7 @@ def evaluate_sets(decoder: Decoder, tokenizer, sets: dict[str, list[data.Problem
     and the seconds as time/evaluate. `settings` are those of `evaluate`."""
     clock, results = time.perf_counter(), {}
     for name, problems in sets.items():
-        scores = evaluate(decoder, tokenizer, problems, world, temperature=float(name.partition("@")[2] or 0), **settings)
+        temperature = float(name.partition("@")[2] or 0)
+        scores = evaluate(decoder, tokenizer, problems, world, temperature=temperature, **settings)
         results |= {f"eval/{name}/{metric}": value for metric, value in scores.items()}
     return results | {"time/evaluate": time.perf_counter() - clock}

@@ -42,7 +42,7 @@ def rope_frequencies(config: PretrainedConfig) -> Tensor:
     kind = rope.get("rope_type", "default")
     if kind == "linear":
         return frequency / rope["factor"]
-    if kind == "llama3":       # blend s: 0 for waves longer than the original context / low_freq_factor, 1 for short ones
+    if kind == "llama3":       # s: 0 for waves longer than the original context / low_freq_factor, 1 for short ones
         turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)
         s = (turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
         return frequency * torch.lerp(torch.tensor(1 / rope["factor"]), torch.tensor(1.0), s.clamp(0, 1))
@@ -56,7 +56,7 @@ def head_dim(config: PretrainedConfig) -> int:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + head_dim/2}) of x [N, heads, head_dim] by their angle; cos, sin: [N, 1, head_dim/2]."""
+    """Turn the pairs (x_i, x_{i + head_dim/2}) of x [N, heads, head_dim] by angles [N, 1, head_dim/2]."""
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
@@ -232,7 +232,7 @@ class PackedAttention:
             return varlen_attention(self.backend)(q, k, v, self.cu_q, self.cu_k, self.max_q, self.max_k)
         S = self.mask.shape[0]
         q = q.index_select(0, self.queries)
-        q, k, v = (x.unflatten(0, (S, -1)).transpose(1, 2) for x in (q, k, v))              # [S, heads, max_q|max_k, hd]
+        q, k, v = (x.unflatten(0, (S, -1)).transpose(1, 2) for x in (q, k, v))          # [S, heads, max_q or max_k, hd]
         out = F.scaled_dot_product_attention(q, k, v, self.mask, enable_gqa=True)           # [S, heads, max_q, hd]
         return out.transpose(1, 2).flatten(0, 1).index_select(0, self.unpad)                # [N, heads, hd]
 
@@ -241,17 +241,18 @@ class PackedAttention:
 
 
 def find_folder(folder_or_hub_id: str) -> Path:
-    """The local folder of a model: itself, or the Hugging Face hub's snapshot. FileNotFoundError if neither is there."""
+    """The local folder of a model: itself, or the hub's snapshot. FileNotFoundError if neither is there."""
     if Path(folder_or_hub_id).is_dir():
         return Path(folder_or_hub_id)
     try:
-        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
+        wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=wanted))
     except (OSError, ValueError) as error:      # not reachable or not there; not a hub id at all
-        raise FileNotFoundError(f"model {str(folder_or_hub_id)!r}: no such folder, and not found on the Hugging Face hub "
+        raise FileNotFoundError(f"model {str(folder_or_hub_id)!r}: no such folder, and not found on the hub "
                                 f"({str(error).strip().splitlines()[0]}); give --model a folder or a hub id") from None
 
 
-def load(folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Decoder:
+def load(folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32, device="cpu") -> Decoder:
     """Read a Hugging Face folder (or hub id) with safetensors weights into a Decoder of `dtype` on `device`.
 
     Raises FileNotFoundError for a missing folder or weights, ValueError for an unsupported architecture or for

@@ -16,8 +16,8 @@ from policy import World
 
 
 def parse(config_class: type, recipes: dict, arguments: list[str]):
-    """[recipe] [--options] -> (settings, recipe's name). With --resume FOLDER, the settings of that run, and on top what
-    this command line changes. Exits with one line for an unknown recipe or a folder that holds no run."""
+    """[recipe] [--options] -> (settings, recipe's name). With --resume FOLDER: the settings of that run, and on top
+    what this command line changes. Exits with one line for an unknown recipe or a folder that holds no run."""
     recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "tiny"
     if recipe not in recipes:
         sys.exit(f"unknown recipe {recipe!r}; there are {', '.join(recipes)}")
@@ -46,7 +46,8 @@ def open_run(config, recipe: str, world: World) -> Path:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "sympy")}
         about = dict(recipe=recipe, commit=commit.stdout.strip() or None, python=platform.python_version(), **versions,
-                     processes=world.size, device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")
+                     processes=world.size, threads=torch.get_num_threads(),
+                     device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")
         (folder / "config.json").write_text(json.dumps(dict(config=asdict(config), about=about), indent=2) + "\n")
     return world.gather([folder])[0]
 

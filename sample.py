@@ -55,7 +55,7 @@ class Cache:
         self.length = P
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [R, heads, head_dim] of the token in slot `length`, k, v [R, kv_heads, head_dim] -> [R, heads, head_dim]."""
+        """q [R, heads, hd] of the token in slot `length`, k, v [R, kv_heads, hd] -> [R, heads, hd]."""
         self.k[layer, :, :, self.length] = k
         self.v[layer, :, :, self.length] = v
         end = self.length + 1
@@ -152,7 +152,7 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
 
 def decode(decoder: Decoder, prompts: list[Tensor], sequences: Tensor, max_new_tokens: int, temperature: float,
            stop_ids: Tensor, seed: int, step: int, top_p: float, top_k: int, bar: tqdm):
-    """One wave: R prompts and their `sequences` [R] -> tokens, logprobs [R, max_new_tokens] and lengths, finished of R."""
+    """One wave: R prompts, their `sequences` [R] -> tokens, logprobs [R, max_new_tokens]; lengths, finished of R."""
     R, device = len(prompts), sequences.device
     capacity = max(len(prompt) for prompt in prompts) + max_new_tokens
     logits, positions, cache = prefill(decoder, prompts, capacity, device)             # [R, V], [R]
@@ -239,7 +239,8 @@ def main(config: Config) -> None:
     seconds, count = time.perf_counter() - clock, sum(map(len, rollouts.tokens))
     for i, (tokens, finished) in enumerate(zip(rollouts.tokens, rollouts.finished, strict=True)):
         end = "stopped by itself" if finished else "cut off"
-        print(f"--- {i + 1} of {config.n}: {len(tokens)} tokens, {end}\n{tokenizer.decode(tokens, skip_special_tokens=True)}")
+        print(f"--- {i + 1} of {config.n}: {len(tokens)} tokens, {end}")
+        print(tokenizer.decode(tokens, skip_special_tokens=True))
     print(f"--- {count} tokens in {seconds:.2f} s: {count / seconds:.0f} tokens/s on {device}")
 
 

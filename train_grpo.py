@@ -201,7 +201,8 @@ def score(config: Config, run: Run, batch: Batch) -> list[list[MicroBatch]]:
         scored.append([])
         for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
-            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device, run.dtype)
+            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device,
+                                 run.dtype)
             advantage = torch.cat([batch.advantages[i].expand(len(batch.responses[i])) for i in part])        # [M]
             behaviour = torch.cat([batch.behaviour[i] for i in part])                                         # [M]
             old = policy.token_logprobs(run.actor, packed, config.temperature)[0] if updates > 1 else None
@@ -242,13 +243,13 @@ def evaluations(config: Config, run: Run) -> dict[str, float]:
 
 
 def prepare(config: Config, world: policy.World) -> Run:
-    """Load all that the settings name. Raises ValueError or FileNotFoundError in one line, before anything is written."""
+    """Load all that the settings name. ValueError or FileNotFoundError in one line, before anything is written."""
     check(config, world)
     problems = [problem for name in config.example for problem in data.load(name)]
     sets = {name: data.load(name.partition("@")[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
     stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
-    prompts = [data.encode(tokenizer, data.render(tokenizer, problem.question, config.template)) for problem in problems]
+    prompts = [data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in problems]
     actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
     policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     reference = None
@@ -270,9 +271,10 @@ def train(config: Config, recipe: str) -> None:
     done = policy.load_checkpoint(folder / "checkpoints", run.actor, run.optimizer) if config.resume else 0
     record.rewind(folder, done, world)
     if world.rank == 0:
-        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} (example 1 of {len(run.problems)})"
-              f"\n{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
-              f" on {world.device.type}, attention: {model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
+        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
+              f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
+              f"{config.updates_per_rollout} update(s); {world.size} process(es) on {world.device.type}, attention: "
+              f"{model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
     if done == 0:
         record.append(folder / "metrics.jsonl", [{"step": 0} | evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
@@ -296,17 +298,19 @@ def train(config: Config, recipe: str) -> None:
         if evaluating:
             policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", run.actor, run.optimizer, run.tokenizer,
                                    world, run.dtype)
-        shown |= {"reward": metrics["train/accuracy"], "entropy": metrics["loss/entropy"], "length": metrics["train/length"]}
+        shown |= {name.split("/")[1]: metrics[name] for name in ("train/accuracy", "loss/entropy", "train/length")}
         shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
     if world.rank == 0:
-        print(record.summary(folder, config.validation), f"curves: {plot.draw([folder], folder / 'curves.png')}", sep="\n")
+        print(record.summary(folder, config.validation))
+        print(f"curves: {plot.draw([folder], folder / 'curves.png')}")
     dist.destroy_process_group()
 
 
 def report_base(metrics: dict[str, float], bar: tqdm) -> None:
     """Say how the base model does on the example, and whether there is anything to learn from."""
-    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, stopped by itself {metrics['train/finished']:.1%}")
+    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, "
+              f"stopped by itself {metrics['train/finished']:.1%}")
     if metrics["train/groups_without_variance"] == 1:
         bar.write("warning: every group has equal rewards, so there is no policy gradient: the base must be right "
                   "sometimes, not always; try another --example, a higher --temperature or more --rows")

@@ -132,8 +132,9 @@ def pack(prompts: list[Tensor], responses: list[Tensor], device: torch.device, d
             positions.append(torch.arange(P, P + T - 1))
             sequences.append((N, T - 1, placed[key], P))
             N += T - 1
-    return Packed(torch.cat(tokens).to(device), torch.cat(positions).to(device), PackedAttention(sequences, device, dtype),
-                  torch.cat(predict).to(device), torch.cat(responses).to(device))
+    attend = PackedAttention(sequences, device, dtype)
+    tokens, positions, predict, targets = (torch.cat(x).to(device) for x in (tokens, positions, predict, responses))
+    return Packed(tokens, positions, attend, predict, targets)
 
 
 def micro_batches(lengths: list[int], max_tokens: int, world: World) -> list[list[int]]:
@@ -167,12 +168,24 @@ def token_logprobs(decoder: Decoder, packed: Packed, temperature: float) -> tupl
     return decoder(packed.tokens, packed.positions, packed.attend, head)
 
 
+def token_values(critic: Decoder, packed: Packed) -> Tensor:
+    """Value [M] (fp32) of the state in which each response token is drawn, by a decoder whose head has one row (PPO).
+
+    It stands where the token is predicted, so it has seen the prompt and the response up to the token before it."""
+    def head(hidden: Tensor, weight: Tensor):                               # [N, D], [1, D]
+        return (hidden.index_select(0, packed.predict).float() @ weight.float().T).squeeze(1)       # [M]
+    return critic(packed.tokens, packed.positions, packed.attend, head)
+
+
 # ---------------------------------------------------------------- checkpoints
 
 
-def save_checkpoint(folder: Path, decoder: Decoder, optimizer, tokenizer, world: World, dtype: torch.dtype) -> None:
+def save_checkpoint(folder: Path, decoder: Decoder, optimizer, tokenizer, world: World, dtype: torch.dtype,
+                    **others: tuple) -> None:
     """Write `folder`: a Hugging Face folder in the computing `dtype`, and `trainer/`, the sharded fp32 masters and
-    optimizer state for resuming. It appears whole or not at all; an older checkpoint beside it loses its `trainer/`."""
+    optimizer state for resuming. It appears whole or not at all; an older checkpoint beside it loses its `trainer/`.
+
+    `others`: name=(module, optimizer) of what is trained beside the policy (PPO's critic); only in `trainer/`."""
     partial = folder.with_name(folder.name + ".partial")
     plain = gathered(decoder, world.device, dtype)
     if world.rank == 0:
@@ -180,8 +193,7 @@ def save_checkpoint(folder: Path, decoder: Decoder, optimizer, tokenizer, world:
         model.save(plain, partial, tokenizer)
     del plain
     dist.barrier()
-    weights, moments = get_state_dict(decoder, optimizer)
-    dcp.save({"model": weights, "optimizer": moments}, checkpoint_id=partial / "trainer")
+    dcp.save(trainer_state(decoder, optimizer, others), checkpoint_id=partial / "trainer")
     dist.barrier()
     if world.rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
@@ -192,15 +204,26 @@ def save_checkpoint(folder: Path, decoder: Decoder, optimizer, tokenizer, world:
     dist.barrier()
 
 
-def load_checkpoint(folder: Path, decoder: Decoder, optimizer) -> int:
-    """Put the newest checkpoint `folder`/step_N into a sharded decoder and its optimizer, on any number of ranks -> N.
+def load_checkpoint(folder: Path, decoder: Decoder, optimizer, **others: tuple) -> int:
+    """Put the newest checkpoint `folder`/step_N into a sharded decoder and its optimizer, and into `others`, on any
+    number of ranks -> N.
 
     Raises FileNotFoundError if there is none."""
     steps = [int(path.parent.name.removeprefix("step_")) for path in folder.glob("step_*/trainer")
              if path.parent.suffix != ".partial"]
     if not steps:
         raise FileNotFoundError(f"{folder}: no checkpoint to resume from")
-    weights, moments = get_state_dict(decoder, optimizer)
-    dcp.load({"model": weights, "optimizer": moments}, checkpoint_id=folder / f"step_{max(steps)}" / "trainer")
-    set_state_dict(decoder, optimizer, model_state_dict=weights, optim_state_dict=moments)
+    state = trainer_state(decoder, optimizer, others)
+    dcp.load(state, checkpoint_id=folder / f"step_{max(steps)}" / "trainer")
+    set_state_dict(decoder, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    for name, (module, its_optimizer) in others.items():
+        set_state_dict(module, its_optimizer, model_state_dict=state[name], optim_state_dict=state[f"{name}_optimizer"])
     return max(steps)
+
+
+def trainer_state(decoder: Decoder, optimizer, others: dict[str, tuple]) -> dict:
+    """What `trainer/` holds: sharded weights and optimizer state of the policy and of each of the `others`."""
+    state = dict(zip(("model", "optimizer"), get_state_dict(decoder, optimizer)))
+    for name, (module, its_optimizer) in others.items():
+        state |= zip((name, f"{name}_optimizer"), get_state_dict(module, its_optimizer))
+    return state

@@ -592,6 +592,9 @@ np.arcsin(10/13)  ==  \arcsin(10/13)
 \lfloor x \rfloor  !=  x
 \lfloor (-8)^{0.5} \cdot (-2)^{0.5} \rfloor  ==  -4
 \lceil x \rceil  !=  x
+\lfloor\sqrt{n-2}\rfloor  !=  \lfloor\sqrt{n-1}\rfloor
+\lfloor n/7 \rfloor  !=  \lfloor (n+1)/7 \rfloor
+\sqrt{4}  ==  2.0
 1 + 2004!  !=  2004!
 2004!  !=  2003!
 \frac{100!}{2^{50}}  !=  \frac{100!}{2^{51}}

@@ -157,8 +157,7 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\ball real numbers\b", r"\\mathbb R"), (r"\bno (?:real )?solutions?\b", r"\\emptyset "),
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$")
-
-LABEL = re.compile(r"^(?:(?!not\b)[A-Za-z]?[a-z]{3,}(?: [a-z]+)* ?=|(?i:answer) ?:) ?(?=\S)")          # Area = 5
+LABEL = re.compile(r"^(?:(?!not\b)[A-Za-z]?[a-z]{3,}(?: [a-z]+)* ?=|(?i:answer) ?:) ?(?=\S)")      # Area = 5
 
 
 def clean(text: str) -> str:
@@ -211,7 +210,7 @@ SEPARATOR = r"[,;]?\s*\\?(?:or|and|OR|AND|lor|land|vee)(?![A-Za-z])|[,;]"
 RELATION = "|".join(f"({pattern})" for pattern in RELATIONS)
 FRACTION = r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"
 MIXED = rf"(\d+)\s*{FRACTION}|(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])"
-BASED = r"\(?\s*(\d[\dA-F]*)\s*\)?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d+))"
+BASED = r"(?:\(\s*(\d[\dA-F]*)\s*\)|(\d[\dA-F]*))\s*_\s*(?:\{\s*(\d+)\s*\}|(\d+))"
 RECURRING = r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d*)\.(\d+)\s*\\(?:l|c)?dots"
 GROUPED = r"([1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?)()"
 NUMBER = r"(\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3})(?![\d.]))?"
@@ -234,7 +233,7 @@ class Parser:
         self.s, self.i, self.depth = text, 0, 0
         self.bars = self.brackets = 0          # open |...| ; open ( [ \\{, where commas don't group thousands
         self.in_set = False                    # inside \{ \}, where | and : mean "such that"
-        self.joints = ""                       # first letters of the words that joined solutions, "or" and "and"
+        self.joints = ""                       # first letters of the words between solutions, "or" and "and"
         self.trig = self.degrees = False       # inside sin(...): degrees are pi/180 ; saw degrees elsewhere
 
     def next(self, pattern):
@@ -404,11 +403,11 @@ class Parser:
     def number(self):
         """Digits in a base, a mixed number, a recurring decimal, or an integer or decimal as written."""
         if m := self.take(BASED):
-            return Node("based", (m[1].lstrip("0"), (m[2] or m[3]).lstrip("0")))
+            return Node("based", ((m[1] or m[2]).lstrip("0"), (m[3] or m[4]).lstrip("0")))
         if m := self.take(MIXED):
             digits = m[1] or m[6], m[2] or m[3] or m[7], m[4] or m[5] or m[8]
             whole, top, bottom = (self.integer(part).args[0] for part in digits)
-            if not 0 < top < bottom:                           # 2\frac{7}{3}: neither a mixed number nor a product
+            if not 0 < top < bottom:                           # 2\frac{7}{3}: a mixed number or a product?
                 raise Unreadable("an improper mixed number")
             return num(whole + top / bottom)
         if m := self.take(RECURRING):
@@ -432,8 +431,10 @@ class Parser:
         right = self.expect(closing).replace("\\rangle", ")").replace("\\rbrack", "]")
         self.brackets -= 1
         self.bars, self.trig, self.in_set = saved
-        if condition:                                          # \{x \mid x > 2\} and \{x \in \mathbb{R} : x > 2\}
-            element = items[0].args[1][0] if items[0].op == "rel" and items[0].args[1][1] == REALS else items[0]
+        if condition:                                          # \{x | x > 2\}, \{x \in \mathbb{R} | x > 2\}
+            element = items[0]
+            if element.op == "rel" and element.args[1][1] == REALS:
+                element = element.args[1][0]
             known = element.op == "sym" and element in walk(condition)
             return condition if known else Node("tuple", ("{", (*items, condition), "}"))
         if in_set:
@@ -697,8 +698,8 @@ def close(a, b) -> bool:
 
 
 def sample(p, g):
-    """Both trees' values at 10 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9), or are
-    30 natural numbers if a factorial, (-1)^n or a floor on both sides says so."""
+    """Both trees' values at 10 points: (a, b, real?). The points lie in (0, 1), (0, 9), (-9, 0) and (-9, 9),
+    or are 30 natural numbers if a factorial, (-1)^n or a floor on both sides says so."""
     calls = [{n.args[0] for n in walk(tree) if n.op == "call"} for tree in (p, g)]
     powers = [n.args[0] for n in walk((p, g)) if n.op == "pow"]
     whole = ((calls[0] | calls[1]) & {"factorial", "binom"} or all(c & {"floor", "ceil"} for c in calls)
@@ -777,7 +778,7 @@ def equal(p, g) -> bool:
     if p == g:
         return True
     if any(n.op in ("union", "minus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
-        if "and" in (p.op, g.op) and p.op != g.op:                           # x > 3 and x < 2 is not x > 3 or x < 2
+        if "and" in (p.op, g.op) and p.op != g.op:                         # x > 3 and x < 2, not: or x < 2
             return False
         mine, theirs = region(p), region(g)
         if mine and theirs:
@@ -808,7 +809,8 @@ def solutions(node) -> list[Node]:
     if op == "unit":
         return [Node("unit", (value, args[1])) for value in solutions(args[0])]
     if op == "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):      # (\pm 3, \pm 2) is four points
-        return [Node("tuple", (args[0], point, args[2])) for point in itertools.product(*map(solutions, args[1]))]
+        choices = itertools.product(*map(solutions, args[1]))
+        return [Node("tuple", (args[0], choice, args[2])) for choice in choices]
     if any(n.op in ("pm", "mp") for n in walk(node)):
         def sign(kept, turned):
             return lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n
@@ -899,7 +901,7 @@ def same_relation(p, g) -> bool:
     (name, body), (other, value) = p.args[1], g.args[1]
     if p.args[0] == g.args[0] == ("=",) and is_name(name) and is_name(other):
         letters = name.op == other.op == "mul" and all(n.op == "sym" for n in (*name.args, *other.args))
-        if letters and name.args[0] == other.args[0] and len(name.args) == len(other.args):      # f(x) and f(t)
+        if letters and name.args[0] == other.args[0] and len(name.args) == len(other.args):    # f(x), f(t)
             new = dict(zip(other.args[1:], name.args[1:]))
             return equal(body, rebuild(value, lambda n: new.get(n, n)))
         if name == other:

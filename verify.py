@@ -92,7 +92,7 @@ def extract_answer(response: str, *, require_box: bool = False) -> str | None:
     nothing but an answer."""
     response = response.rpartition("</think>")[2]
     answers, end = [], 0
-    for box in list(BOX.finditer(response))[-20:]:                           # a bound for thousands of nested boxes
+    for box in list(BOX.finditer(response))[-20:]:                           # there may be thousands, nested
         if not JOINED.fullmatch(response[end:box.start()]):                  # also a box inside the last one
             answers = []
         end = box.end() if box[1] else closing_brace(response, box.end() - 1)
@@ -205,7 +205,7 @@ class Worker:
                 self.process.stdin.write(json.dumps(request) + "\n")
                 self.process.stdin.flush()
                 verdict = self.process.stdout.readline().strip()
-            except OSError as error:                                       # no process to have, or just killed
+            except OSError as error:                                         # no process, or just killed
                 return f"error: {error!r}"
             late = not verdict and self.process.wait() == -signal.SIGALRM
             return verdict or ("timeout" if late else "error: the worker died")

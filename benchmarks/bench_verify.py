@@ -1,4 +1,4 @@
-"""How fast answers are graded: a step of 1-shot training, 5,000 distinct pairs like a benchmark's, hostile ones.
+"""How fast answers are graded: a step of 1-shot training, 5,000 distinct pairs, hostile ones.
 
     python benchmarks/bench_verify.py      about 20 seconds; half a minute more where math-verify is installed
 """
@@ -94,7 +94,8 @@ def main():
     verify.is_equivalent("1", "2")
     ours = timed(verify.is_equivalent, pairs)
     print(f"5,000 distinct pairs: median {statistics.median(ours):.3f} ms, "
-          f"mean {statistics.mean(ours):.3f} ms, worst {max(ours):.1f} ms, {1000 / statistics.mean(ours):,.0f} pairs/s in one process")
+          f"mean {statistics.mean(ours):.3f} ms, worst {max(ours):.1f} ms, "
+          f"{1000 / statistics.mean(ours):,.0f} pairs/s in one process")
     worst = max(timed(verify.is_equivalent, [(h, g) for h in HOSTILE for g in ("7", r"\sqrt7+x")]))
     print(f"{2 * len(HOSTILE)} hostile pairs: worst {worst:.0f} ms")
     result = {"step_first_ms": first, "step_ms": again, "median_ms": statistics.median(ours),

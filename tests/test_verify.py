@@ -1,5 +1,5 @@
 """What counts as the same answer. Each table holds rows `prediction  ==  gold` and `prediction  !=  gold`,
-written from how models answer and how benchmark golds look; a near miss is what would pay a policy for nothing."""
+written from how models answer and how benchmark golds look; a near miss would pay a policy for nothing."""
 
 import json
 import os
@@ -325,6 +325,7 @@ TABLES["bases"] = r"""
 (52)_8  ==  52_8
 52_{ 8 }  ==  52_8
 52_{(8)}  !=  53_8
+(52_8, 3)  ==  (52_8,3)
 $4210_{5}$  ==  4210_5
 4210_5  ==  4210_{5}
 2516_8  ==  2516_{8}
@@ -1325,8 +1326,8 @@ def test_echoes_hedges_and_guess_lists_are_not_paid(response, gold, value):
 # ---- the paper's rule --------------------------------------------------------------------------------------
 
 PAPER = {
-    "12.8": (r"12.8|12.80|\frac{64}{5}|64/5|12.8\text{ mph}|12.8 \text{ miles per hour}|V = 12.8|12{.}8|$12.8$"
-             r"|12.8\%|12 \frac{4}{5}",
+    "12.8": (r"12.8|12.80|\frac{64}{5}|64/5|12.8\text{ mph}|12.8 \text{ miles per hour}|V = 12.8|12{.}8"
+             r"|$12.8$|12.8\%|12 \frac{4}{5}",
              r"12.7|13|8\sqrt[3]{4}|12.8 mph|12.8 miles per hour|\approx 12.8|12.8\,\text{mph}|12.8000001"),
     r"\frac{4}{3}": (r"4/3|\dfrac43|1\frac13|m=\frac{4}{3}|m = 4/3",
                      r"1.333|8/6|\frac{8}{6}|m=0 \text{ or } m=\frac{4}{3}"),
@@ -1368,17 +1369,19 @@ HOSTILE = [
     r"\int \sin(\sin(\sin x)) dx", r"\lim_{n\to\infty} n", r"e^{e^{e^{e^{e}}}}",
     r"\exp(\exp(\exp(\exp(9))))", r"\sin(10^{10^{6}})", r"\tan\frac{\pi}{2}", r"\ln 0", r"\log_1 5",
     r"\log_0 5", "0^{-1}", r"\frac{1}{0}", r"\frac{0}{0}", r"\infty-\infty", r"0\cdot\infty",
-    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)", r"2500! e^2 i \log_e 5 \log_e 7", r"10^{1200}\sqrt2+\log_3 5",
-    "__import__('os').system('id')", "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)",
-    "().__class__.__bases__", r"\input{/etc/passwd}", r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007",
-    "7\u200f", "\u202e7", "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300, "7" + "̈" * 500, "\\",
-    "\\\\", "{", "}", "$", "^", "_", "7^", "7_", "_7", "^7", "7^^7", r"\frac", r"\sqrt", r"\sqrt[",
-    r"\frac{7}", r"\boxed{7", r"\text{", r"\text{7", "%", "&", "#", "~", r"\ ", "''''", "'" * 1999,
-    r"0.\overline{}", "0..7", "7..8", ".", ",", ", ,", ";;;", "or", "and", "7 or", "or 7", "=", "==7==",
-    "<7", "7 < 7", "7 = 8", "x=x=x=x", "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup",
-    r"\in 7", r"\pm" * 500 + "7", "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7",
-    "7%" * 500, r"7\%\%\%\%\%\%\%\%", "1_" * 500, "7_7_7_7", r"\mathbb{R} \setminus \{i\}", r"\lfloor i \rfloor", r"\sqrt{2500!}", r"\sqrt[7]{2500!}", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900,
-    "nan", "inf", "-inf", "None", "True", "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
+    r"\lfloor \pi \cdot 10^{5000} \rfloor", r"\lfloor 10^{30000}\sqrt2 \rfloor", r"\gcd(10^{400}, 2)",
+    r"2500! e^2 i \log_e 5 \log_e 7", r"10^{1200}\sqrt2+\log_3 5", "__import__('os').system('id')",
+    "eval('7')", "exec('x=7')", "7; import os", "lambda: 7", "print(7)", "().__class__.__bases__",
+    r"\input{/etc/passwd}", r"\write18{id}", r"\def\x{\x\x}\x", "7\x00", "\x007", "7\u200f", "\u202e7",
+    "7\ufeff", "7\u200b", "7\x1b[0m", "\ud800", "🙂", "﷽" * 300, "7" + "̈" * 500, "\\", "\\\\", "{", "}", "$",
+    "^", "_", "7^", "7_", "_7", "^7", "7^^7", r"\frac", r"\sqrt", r"\sqrt[", r"\frac{7}", r"\boxed{7",
+    r"\text{", r"\text{7", "%", "&", "#", "~", r"\ ", "''''", "'" * 1999, r"0.\overline{}", "0..7", "7..8",
+    ".", ",", ", ,", ";;;", "or", "and", "7 or", "or 7", "=", "==7==", "<7", "7 < 7", "7 = 8", "x=x=x=x",
+    "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup", r"\in 7", r"\pm" * 500 + "7",
+    "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7", "7%" * 500, r"7\%\%\%\%\%\%\%\%",
+    "1_" * 500, "7_7_7_7", r"\mathbb{R} \setminus \{i\}", r"\lfloor i \rfloor", r"\sqrt{2500!}",
+    r"\sqrt[7]{2500!}", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900, "nan", "inf", "-inf", "None", "True",
+    "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
 ]
 
 
@@ -1488,7 +1491,8 @@ def test_any_tokens_get_a_verdict_that_is_quick_and_symmetric(tokens, gold):
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from([row.values for row in rows()]), st.sampled_from([*TOKENS, ""]), st.integers(0, 200), st.integers(0, 3))
+@given(st.sampled_from([row.values for row in rows()]), st.sampled_from([*TOKENS, ""]),
+       st.integers(0, 200), st.integers(0, 3))
 def test_one_edit_of_an_answer_gets_a_symmetric_verdict(row, token, place, length):
     prediction, gold, _ = row
     edited = prediction[:place] + token + prediction[place + length:]

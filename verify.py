@@ -95,12 +95,9 @@ def extract_answer(response: str, *, require_box: bool = False) -> str | None:
     for box in list(BOX.finditer(response))[-20:]:                           # there may be thousands, nested
         if not JOINED.fullmatch(response[end:box.start()]):                  # also a box inside the last one
             answers = []
-        end = box.end() if box[1] else closing_brace(response, box.end() - 1)
-        if end < 0:
-            return None
-        answers.append(box[1] or response[box.end():end].strip())
-        end += not box[1]
-    if answers or require_box or BOX.search(response):
+        end = box.end() if box[1] else closing_brace(response, box.end() - 1) + 1
+        answers.append(box[1] or response[box.end():end - 1].strip() if end else "")
+    if answers or require_box:
         return " or ".join(answers) if answers and all(answers) else None
     sentence = SENTENCE.match(response[-400:])
     candidate = sentence[1] if sentence else response.strip()

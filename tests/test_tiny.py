@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import model
 import tiny
 import verify
+from evaluate import evaluate
 
 BASE = Path(tiny.__file__).parent / "tiny-base"
 
@@ -149,3 +151,13 @@ def test_the_committed_base_gives_the_logits_that_transformers_gives(tokenizer):
 def test_two_steps_of_pre_training_are_reproducible(tokenizer):
     first, second = (tiny.pretrain(tokenizer, steps=2, seed=1) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_the_base_solves_nearly_everything_in_the_good_style_and_seldom_picks_it(tokenizer, world):
+    decoder, asked = model.load(BASE), tiny.problems("heldout")[::4]
+    begun = [replace(problem, question=f"Q: {problem.question}\nA: Steps:") for problem in asked]
+    greedy, forced = (evaluate(decoder, tokenizer, these, world, template=template, max_new_tokens=160,
+                               stop_ids=[tokenizer.eos_token_id])["accuracy"]
+                      for these, template in ((asked, "chat"), (begun, "plain")))
+    assert 0.15 <= greedy <= 0.40
+    assert forced > 0.9

@@ -586,16 +586,16 @@ class Evaluator:
             return self.checked({"pi": +mp.pi, "e": +mp.e, "i": mp.j, "inf": mp.inf}[args[0]])
         if op not in ("add", "mul", "neg", "percent", "pow", "call"):
             raise Unreadable(f"not a number: {op}")
-        values = [self(arg, at) for arg in args if type(arg) is Node]
+        parts = [self(arg, at) for arg in args if type(arg) is Node]
         if op in ("add", "mul"):
-            total = values[0]
-            for value in values[1:]:
+            total = parts[0]
+            for value in parts[1:]:
                 if isinstance(total, Fraction) != isinstance(value, Fraction):
                     total, value = self.real(total), self.real(value)
                 total = self.checked(total + value if op == "add" else total * value)
             return total
-        return self.checked(-values[0] if op == "neg" else values[0] / 100 if op == "percent" else
-                            self.power(*values) if op == "pow" else self.call(args[0], values))
+        return self.checked(-parts[0] if op == "neg" else parts[0] / 100 if op == "percent" else
+                            self.power(*parts) if op == "pow" else self.call(args[0], parts))
 
     def checked(self, x):
         """The value itself, unless it is too large or not a number; notes its size and whether it is real."""
@@ -638,8 +638,10 @@ class Evaluator:
         return mp.power(self.real(x), self.real(y))
 
     def call(self, name, args):
+        """The whitelisted function `name` at its values; log has its base first."""
         if name in ("factorial", "binom"):
-            if not all(isinstance(a, Fraction) and a in range(MAX_FACTORIAL + 1) for a in args):
+            natural = (isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL for a in args)
+            if not all(natural):
                 raise Undefined(f"{name} of anything but small natural numbers")
             return Fraction((math.factorial if name == "factorial" else math.comb)(*map(int, args)))
         if name in ("floor", "ceil", "abs") and isinstance(args[0], Fraction):

@@ -48,7 +48,7 @@ def load(name: str) -> list[Problem]:
 def read_jsonl(path: Path) -> list[Problem]:
     """One JSON object a line with `problem` or `question`, and `answer`. Blank lines are skipped."""
     problems = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -56,7 +56,7 @@ def read_jsonl(path: Path) -> list[Problem]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
         question = row.get("problem", row.get("question")) if isinstance(row, dict) else None
-        if question is None or "answer" not in row:
+        if question is None or row.get("answer") is None:
             raise ValueError(f"{path}:{number}: needs the fields problem (or question) and answer")
         problems.append(Problem(question, as_text(row["answer"]), str(row.get("subject", row.get("category", ""))),
                                 str(row.get("id", row.get("unique_id", number - 1)))))
@@ -103,7 +103,9 @@ def render(tokenizer, question: str, template: str) -> str:
         if not tokenizer.chat_template:
             raise ValueError('this tokenizer has no chat template: give --template qwen2.5-math or plain')
         messages = [{"role": "user", "content": question}]
-        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        # Llama 3's template would write today's date into the prompt; other templates do not ask for one
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False,
+                                             date_string="26 Jul 2024")
     if template not in TEMPLATES:
         raise ValueError(f"unknown template {template!r}: give chat, {', '.join(TEMPLATES)}")
     return TEMPLATES[template].replace("{question}", question)

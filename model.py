@@ -72,17 +72,14 @@ class SelfAttention(nn.Module):
         self.k_proj = nn.Linear(D, kv_dim, bias=bias)
         self.v_proj = nn.Linear(D, kv_dim, bias=bias)
         self.o_proj = nn.Linear(q_dim, D, bias=bias and not qwen2)
-        self.qk_norm = config.model_type == "qwen3"
-        if self.qk_norm:
-            self.q_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps)
-            self.k_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps)
+        qwen3 = config.model_type == "qwen3"
+        self.q_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps) if qwen3 else nn.Identity()
+        self.k_norm = nn.RMSNorm(self.head_dim, config.rms_norm_eps) if qwen3 else nn.Identity()
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend) -> Tensor:
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, heads, head_dim]
-        k = self.k_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, kv_heads, head_dim]
-        v = self.v_proj(x).unflatten(-1, (-1, self.head_dim))           # [N, kv_heads, head_dim]
-        if self.qk_norm:
-            q, k = self.q_norm(q), self.k_norm(k)
+        q = self.q_norm(self.q_proj(x).unflatten(-1, (-1, self.head_dim)))      # [N, heads, head_dim]
+        k = self.k_norm(self.k_proj(x).unflatten(-1, (-1, self.head_dim)))      # [N, kv_heads, head_dim]
+        v = self.v_proj(x).unflatten(-1, (-1, self.head_dim))                   # [N, kv_heads, head_dim]
         out = attend(self.layer, rotate(q, cos, sin), rotate(k, cos, sin), v)   # [N, heads, head_dim]
         return self.o_proj(out.flatten(1))
 
@@ -295,5 +292,8 @@ def save(decoder: Decoder, folder: str | Path, tokenizer) -> None:
     config = decoder.config.to_dict() | dict(
         dtype=str(next(decoder.parameters()).dtype).removeprefix("torch."),
         architectures=[FAMILIES[decoder.config.model_type]])
+    rope = config["rope_parameters"]      # and by the names of transformers 4, which inference engines may still read
+    config |= dict(torch_dtype=config["dtype"], rope_theta=rope["rope_theta"],
+                   rope_scaling=None if rope.get("rope_type", "default") == "default" else rope)
     Path(folder, "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
     tokenizer.save_pretrained(folder)

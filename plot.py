@@ -41,7 +41,7 @@ def draw(folders: list[Path], out: Path) -> Path:
             axis.set(title=title, xlabel="step")
             for name in (n for n in names if n.startswith(start) and n.endswith(end)):
                 points = [(line["step"], line[name]) for line in lines if name in line]
-                label = name.split("/")[1] if start == "eval/" else ""
+                label = name[len(start):-len(end)] if end else ""
                 label = " ".join(filter(None, (label, Path(folder).name if len(folders) > 1 else "")))
                 axis.plot(*zip(*points), marker="o" if start == "eval/" else None, label=label or None)
     for axis in axes.flat:

@@ -76,7 +76,7 @@ def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype = torch.float32
         mesh=mesh,
         # cast_forward_inputs off: the rotation angles stay fp32
         mp_policy=MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False),
-        offload_policy=CPUOffloadPolicy() if cpu_offload else OffloadPolicy())
+        offload_policy=CPUOffloadPolicy(pin_memory=mesh.device_type == "cuda") if cpu_offload else OffloadPolicy())
     for block in decoder.model.layers:
         block.recompute = recompute
         fully_shard(block, **options)
@@ -138,7 +138,7 @@ def pack(prompts: list[Tensor], responses: list[Tensor], device: torch.device, d
 
 
 def micro_batches(lengths: list[int], max_tokens: int, world: World) -> list[list[int]]:
-    """Split sequences of `lengths` tokens into lists of indices of at most `max_tokens` tokens (or one sequence) each.
+    """Split responses of `lengths` tokens into lists of indices of at most `max_tokens` tokens (or one sequence) each.
 
     Sorted by length, so that padded attention wastes little. Every rank gets the same number of lists, because each
     forward and backward pass is a collective under FSDP. Every rank must hold the same number of sequences."""
@@ -173,7 +173,7 @@ def token_values(critic: Decoder, packed: Packed) -> Tensor:
 
     It stands where the token is predicted, so it has seen the prompt and the response up to the token before it."""
     def head(hidden: Tensor, weight: Tensor):                               # [N, D], [1, D]
-        return (hidden.index_select(0, packed.predict).float() @ weight.float().T).squeeze(1)       # [M]
+        return hidden.index_select(0, packed.predict).float() @ weight[0].float()                # [M]
     return critic(packed.tokens, packed.positions, packed.attend, head)
 
 
@@ -206,7 +206,7 @@ def save_checkpoint(folder: Path, decoder: Decoder, optimizer, tokenizer, world:
 
 def load_checkpoint(folder: Path, decoder: Decoder, optimizer, **others: tuple) -> int:
     """Put the newest checkpoint `folder`/step_N into a sharded decoder and its optimizer, and into `others`, on any
-    number of ranks -> N.
+    number of ranks -> N. The optimizers keep the learning rate and weight decay they were made with.
 
     Raises FileNotFoundError if there is none."""
     steps = [int(path.parent.name.removeprefix("step_")) for path in folder.glob("step_*/trainer")
@@ -215,9 +215,12 @@ def load_checkpoint(folder: Path, decoder: Decoder, optimizer, **others: tuple) 
         raise FileNotFoundError(f"{folder}: no checkpoint to resume from")
     state = trainer_state(decoder, optimizer, others)
     dcp.load(state, checkpoint_id=folder / f"step_{max(steps)}" / "trainer")
-    set_state_dict(decoder, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
-    for name, (module, its_optimizer) in others.items():
-        set_state_dict(module, its_optimizer, model_state_dict=state[name], optim_state_dict=state[f"{name}_optimizer"])
+    for name, (module, its_optimizer) in {"model": (decoder, optimizer), **others}.items():
+        chosen = [(group["lr"], group["weight_decay"]) for group in its_optimizer.param_groups]
+        moments = state["optimizer" if name == "model" else f"{name}_optimizer"]
+        set_state_dict(module, its_optimizer, model_state_dict=state[name], optim_state_dict=moments)
+        for group, (lr, weight_decay) in zip(its_optimizer.param_groups, chosen, strict=True):
+            group.update(lr=lr, weight_decay=weight_decay)
     return max(steps)
 
 

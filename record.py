@@ -4,14 +4,16 @@ import importlib.metadata
 import itertools
 import json
 import platform
+import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 import tyro
 
+import plot
 from policy import World
 
 
@@ -33,23 +35,30 @@ def parse(config_class: type, recipes: dict, arguments: list[str]):
 
 
 def open_run(config, recipe: str, world: World) -> Path:
-    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run.
+    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run, whose
+    config.json then says the settings it goes on with.
 
-    Without --name: the recipe's name, numbered if it is taken. Raises ValueError for a name that is taken."""
+    Without --name: the recipe's name, numbered if it is taken. Raises ValueError for a --name that is taken."""
     folder = Path(config.resume) if config.resume else Path("runs", config.name or recipe)
     if world.rank == 0 and not config.resume:
         for number in itertools.count(2):
             if config.name or not folder.exists():
                 break
             folder = Path("runs", f"{recipe}-{number}")
-        folder.mkdir(parents=True)
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    folder, taken = world.gather([(folder, folder.exists() and not config.resume)])[0]        # rank 0 decides
+    if taken:
+        raise ValueError(f"{folder} exists: choose another --name, or go on with --resume {folder}")
+    if world.rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else ""
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "sympy")}
-        about = dict(recipe=recipe, commit=commit.stdout.strip() or None, python=platform.python_version(), **versions,
-                     processes=world.size, threads=torch.get_num_threads(),
+        about = dict(recipe=recipe, commit=commit, python=platform.python_version(), **versions, processes=world.size,
+                     threads=torch.get_num_threads(),
                      device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")
-        (folder / "config.json").write_text(json.dumps(dict(config=asdict(config), about=about), indent=2) + "\n")
-    return world.gather([folder])[0]
+        settings = asdict(replace(config, resume=""))
+        (folder / "config.json").write_text(json.dumps(dict(config=settings, about=about), indent=2) + "\n")
+    return folder
 
 
 def append(file: Path, rows: list[dict], world: World) -> None:
@@ -61,30 +70,43 @@ def append(file: Path, rows: list[dict], world: World) -> None:
 
 def rewind(folder: Path, step: int, world: World) -> None:
     """Drop what metrics.jsonl and rollouts.jsonl say of later steps than the checkpoint: they will be run again."""
-    for name in ("metrics.jsonl", "rollouts.jsonl"):
-        if world.rank == 0 and (folder / name).exists():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
-            # a line without its end is one that the kill cut off
-            lines = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            (folder / name).write_text("".join(lines), encoding="utf-8")
+    for file in (folder / "metrics.jsonl", folder / "rollouts.jsonl"):
+        if world.rank == 0 and file.exists():
+            with file.open(encoding="utf-8") as lines:     # a line without its end is one that a kill cut off
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            file.write_text("".join(kept), encoding="utf-8")
+
+
+def report_base(metrics: dict[str, float], bar) -> None:
+    """Say how the base model does on the example, and whether there is anything to learn from."""
+    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, "
+              f"stopped by itself {metrics['train/finished']:.1%}")
+    if metrics.get("train/groups_without_variance") == 1:
+        bar.write("warning: every group has equal rewards, so there is no policy gradient: the base must be right "
+                  "sometimes, not always; try another --example, a higher --temperature or more --rows")
 
 
 def summary(folder: Path, validation: str) -> str:
     """The table at the end of a run, out of its metrics.jsonl: before, and after at the best checkpoint.
 
     Best is the highest accuracy on the `validation` set (the last step if there is none; the later of equals)."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = plot.read(folder)
     base, trained = lines[0], [line for line in lines if line["step"] > 0]
     evaluated = [line for line in trained if "time/evaluate" in line]
     best = max(evaluated, key=lambda line: (line.get(f"eval/{validation}/accuracy", 0), line["step"]))
     rows = [("training example", trained[0]["train/accuracy"], best["train/accuracy"])]
     for name in base:
-        if name.startswith("eval/") and "accuracy" in name:
-            _, problems, _, *category = name.split("/")
-            rows.append((f"  {category[0]}" if category else problems, base[name], best[name]))
-    seconds = sum(line.get("time/step", 0) + line.get("time/evaluate", 0) for line in lines)
+        if name.startswith("eval/") and "/accuracy" in name:
+            problems, _, category = name.removeprefix("eval/").rpartition("/accuracy")
+            rows.append((f"  {category.removeprefix('/')}" if category else problems, base[name], best[name]))
     width = max(len(row[0]) for row in rows)
     table = [f"{'accuracy':{width}}  before  after {best['step']} steps"]
     table += [f"{name:{width}}  {before:6.3f}  {after:6.3f}" for name, before, after in rows]
-    return "\n".join(table + [f"{seconds:.0f} seconds, of which evaluation "
-                              f"{sum(line.get('time/evaluate', 0) for line in lines):.0f}"])
+    step, evaluation = (sum(line.get(f"time/{part}", 0) for line in lines) for part in ("step", "evaluate"))
+    return "\n".join([*table, f"{step:.0f} seconds of training, {evaluation:.0f} of evaluation"])
+
+
+def finish(folder: Path, validation: str) -> None:
+    """Print the table and draw the curves."""
+    print(summary(folder, validation))
+    print(f"curves: {plot.draw([folder], folder / 'curves.png')}")

@@ -67,8 +67,8 @@ class Cache:
 
     def keep(self, rows: Tensor) -> None:
         """Let all rows but `rows` [R'] (ascending) leave."""
-        for whole in (self.k, self.v):                       # moved to the front in place: the buffer stays allocated
-            whole[:, :len(rows), :, :self.length] = whole[:, rows, :, :self.length]
+        for whole in (*self.k, *self.v):       # to the front, in place, a layer at a time: the copy between is small
+            whole[:len(rows), :, :self.length] = whole[rows, :, :self.length]
         self.k, self.v = self.k[:, :len(rows)], self.v[:, :len(rows)]
         self.mask = None if self.mask is None else self.mask[rows]
 
@@ -122,14 +122,16 @@ def restrict(logits: Tensor, top_p: float, top_k: int) -> Tensor:
 
 @torch.no_grad()
 def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tokens: int, temperature: float = 1.0,
-             stop_ids: list[int], seed: int = 0, step: int = 0, first_sequence: int = 0, max_rows: int = 1024,
-             top_p: float = 1.0, top_k: int = 0, progress: bool = False) -> Rollouts:
+             stop_ids: list[int], seed: int = 0, step: int = 0, sequences: list[int] | None = None,
+             max_rows: int = 1024, top_p: float = 1.0, top_k: int = 0, progress: bool = False) -> Rollouts:
     """Sample `n` responses to each prompt ([P] int64) until a stop token or `max_new_tokens`; temperature 0 is greedy.
 
-    Response j to prompt i is sequence s = first_sequence + i * n + j, and its token at position t is a function of
-    (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises ValueError for settings that
+    Response j to prompt i has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at
+    position t is a function of (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises ValueError for settings that
     cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
-    check(decoder, prompts, n, max_new_tokens, temperature, stop_ids, top_p, top_k)
+    check_prompts(decoder, prompts, n, max_new_tokens, temperature, stop_ids)
+    if not 0 < top_p <= 1 or top_k < 0:
+        raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
     device = next(decoder.parameters()).device
     total, threads = len(prompts) * n, torch.get_num_threads()
     if device.type == "cpu" and decoder.config.hidden_size <= 512:
@@ -138,9 +140,9 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
     bar = tqdm(total=total, desc="sample", unit="response", leave=False, disable=not progress)
     for first in range(0, total, max_rows):
         wave = range(first, min(first + max_rows, total))
-        sequences = torch.tensor([first_sequence + s for s in wave], device=device)
+        numbers = torch.tensor([sequences[s] if sequences else s for s in wave], device=device)
         tokens, logprobs, lengths, finished = decode(
-            decoder, [prompts[s // n] for s in wave], sequences, max_new_tokens, temperature,
+            decoder, [prompts[s // n] for s in wave], numbers, max_new_tokens, temperature,
             torch.tensor(stop_ids, device=device), seed, step, top_p, top_k, bar)
         rollouts.tokens += [row[:length] for row, length in zip(tokens, lengths)]
         rollouts.logprobs += [row[:length] for row, length in zip(logprobs, lengths)]
@@ -185,8 +187,8 @@ def decode(decoder: Decoder, prompts: list[Tensor], sequences: Tensor, max_new_t
     return tokens.cpu(), logprobs.cpu(), lengths.tolist(), finished.tolist()
 
 
-def check(decoder: Decoder, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
-          stop_ids: list[int], top_p: float, top_k: int) -> None:
+def check_prompts(decoder: Decoder, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
+                  stop_ids: list[int]) -> None:
     """Raise ValueError for what `generate` cannot do, before any work."""
     if not prompts or min(len(prompt) for prompt in prompts) == 0:
         raise ValueError("a prompt is empty: give at least one token")
@@ -194,8 +196,6 @@ def check(decoder: Decoder, prompts: list[Tensor], n: int, max_new_tokens: int, 
         raise ValueError(f"n and max_new_tokens must be at least 1, got {n} and {max_new_tokens}")
     if temperature < 0:
         raise ValueError(f"temperature must be 0 (greedy) or more, got {temperature}")
-    if not 0 < top_p <= 1 or top_k < 0:
-        raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
     longest, room = max(len(prompt) for prompt in prompts), decoder.config.max_position_embeddings
     if longest + max_new_tokens > room:
         raise ValueError(f"a prompt of {longest} tokens and max_new_tokens {max_new_tokens} do not fit into the "

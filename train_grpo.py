@@ -9,13 +9,15 @@ answer is right, else 0, and make what beat its own group likelier:
     (4)  L_kl = clamp(e^d - d - 1, -10, 10),   d = log pi_ref - log pi   (the k3 estimator)
     (5)  L    = sum over tokens (policy_coef L_pg + kl_coef L_kl - entropy_coef H) / number of tokens in the update
 
-Departures from the released code: (5) divides by one global token count, where it averages per micro-batch.
+Departures from the released code: (5) divides by one global token count, where it averages each micro-batch by itself;
+the response alone is graded, by our verifier; a response ends at <|im_end|> too, not at <|endoftext|> alone.
 
     torchrun train_grpo.py                                             # laptop: one minute and a half on 2 cores
     torchrun --nproc-per-node 8 train_grpo.py qwen2.5-math-1.5b        # the paper's recipe
     torchrun train_grpo.py --resume runs/tiny                          # go on where a run was stopped
 """
 
+import math
 import os
 import sys
 import time
@@ -31,12 +33,11 @@ from tqdm import tqdm
 
 import data
 import model
-import plot
 import policy
 import record
 import verify
-from evaluate import evaluate_sets
-from sample import generate
+from evaluate import evaluate_sets, source_and_temperature
+from sample import check_prompts, generate
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Config:
     rows: int = 16                                 # prompts a step, the examples repeated evenly
     group_size: int = 8                            # responses to each row: rows x group_size responses a step
     max_new_tokens: int = 160                      # longest response
-    temperature: float = 1.0                       # of sampling and of every log-prob and entropy in the loss
+    temperature: float = 1.0                       # of sampling, log-probs and entropies; top-p and top-k do not exist
     updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (FACTS: both run)
     policy_coef: float = 1.0                       # weight of (3)
     clip: float = 0.2                              # ratio clip of (3); acts only if updates_per_rollout > 1
@@ -65,7 +66,7 @@ class Config:
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
     max_rows: int = 1024                           # responses decoded at a time on each rank (bounds the KV cache)
-    micro_batch_tokens: int = 4096                 # tokens in one forward and backward pass (bounds activations)
+    micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
     cpu_offload: bool = False                      # masters and optimizer state live in CPU memory
@@ -158,12 +159,13 @@ def problem_of_row(row: int, problems: int, seed: int) -> int:
 def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float]]:
     """Sample this rank's share of the step's rows x group_size responses and grade them -> (Batch, metrics)."""
     clock, world, G = time.perf_counter(), run.world, config.group_size
-    first, last = (config.rows * r // world.size for r in (world.rank, world.rank + 1))      # of the step's rows
-    rows = range((step - 1) * config.rows + first, (step - 1) * config.rows + last)
-    chosen = [problem_of_row(row, len(run.problems), config.seed) for row in rows]
+    # Of the step's rows, rank r has every size-th: so an update takes the same rows whatever the number of ranks
+    rows = range(world.rank, config.rows, world.size)
+    chosen = [problem_of_row((step - 1) * config.rows + row, len(run.problems), config.seed) for row in rows]
     rollouts = generate(policy.gathered(run.actor, world.device, run.dtype), [run.prompts[i] for i in chosen], n=G,
                         max_new_tokens=config.max_new_tokens, temperature=config.temperature, stop_ids=run.stop_ids,
-                        seed=config.seed, step=step, first_sequence=first * G, max_rows=config.max_rows)
+                        seed=config.seed, step=step, sequences=[row * G + i for row in rows for i in range(G)],
+                        max_rows=config.max_rows)
     sampled = time.perf_counter()
     texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
@@ -213,7 +215,7 @@ def score(config: Config, run: Run, batch: Batch) -> list[list[MicroBatch]]:
 
 def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[str, float]:
     """One optimizer step on the loss (5) -> its terms per token, and the gap between sampling and training."""
-    world, sums, gap_max = run.world, {}, 0.0
+    world, sums, gap_max = run.world, {}, torch.zeros((), device=run.world.device)
     (tokens,) = world.sum(sum(len(m.advantage) for m in micro_batches))       # one count for all (contract 4)
     for m in micro_batches:
         logprob, entropy = policy.token_logprobs(run.actor, m.packed, config.temperature)
@@ -222,14 +224,16 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
                                 clip=config.clip, kl_coef=config.kl_coef, entropy_coef=config.entropy_coef)
         (loss * world.size).backward()                     # FSDP averages gradients over ranks; we want their sum
         gap = (old - m.behaviour).abs()                    # sampling and training agree on a token (contract 7)
-        gap_max = max(gap_max, gap.max().item())
+        gap_max = torch.maximum(gap_max, gap.max())
         sums = {name: sums.get(name, 0.0) + term for name, term in (terms | {"gap": gap.sum()}).items()}
-    norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm)
+    norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm).full_tensor().item()
+    if not math.isfinite(norm):        # before it spoils the weights and, with the next checkpoint, the last good ones
+        raise FloatingPointError(f"the gradient's norm is {norm}; resume from the last checkpoint with a lower --lr")
     run.optimizer.step()
     run.optimizer.zero_grad()
     means = dict(zip(sums, (total / tokens for total in world.sum(*sums.values()))))
-    return {"train/logprob_gap": means.pop("gap"), "train/logprob_gap_max": max(world.gather([gap_max])),
-            "optim/grad_norm": norm.full_tensor().item()} | {f"loss/{name}": mean for name, mean in means.items()}
+    return {"train/logprob_gap": means.pop("gap"), "train/logprob_gap_max": max(world.gather([gap_max.item()])),
+            "optim/grad_norm": norm} | {f"loss/{name}": mean for name, mean in means.items()}
 
 
 def evaluations(config: Config, run: Run) -> dict[str, float]:
@@ -246,11 +250,13 @@ def prepare(config: Config, world: policy.World) -> Run:
     """Load all that the settings name. ValueError or FileNotFoundError in one line, before anything is written."""
     check(config, world)
     problems = [problem for name in config.example for problem in data.load(name)]
-    sets = {name: data.load(name.partition("@")[0]) for name in (*config.heldout, config.validation) if name}
+    sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
     stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
-    prompts = [data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in problems]
+    prompts, *others = [[data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in each]
+                        for each in (problems, *sets.values())]
     actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
+    check_prompts(actor, sum(others, prompts), config.group_size, config.max_new_tokens, config.temperature, stop_ids)
     policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     reference = None
     if config.kl_coef:
@@ -265,10 +271,13 @@ def train(config: Config, recipe: str) -> None:
     world = policy.start()
     try:
         run = prepare(config, world)
+        saved = Path(config.resume, "checkpoints")
+        done = policy.load_checkpoint(saved, run.actor, run.optimizer) if config.resume else 0
+        if done >= config.steps:
+            raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
+        folder = record.open_run(config, recipe, world)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"train_grpo.py: {error}" if world.rank == 0 else 1)
-    folder = record.open_run(config, recipe, world)
-    done = policy.load_checkpoint(folder / "checkpoints", run.actor, run.optimizer) if config.resume else 0
     record.rewind(folder, done, world)
     if world.rank == 0:
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
@@ -283,12 +292,13 @@ def train(config: Config, recipe: str) -> None:
         clock = time.perf_counter()
         batch, metrics = rollout(config, run, step)
         if step == 1 and world.rank == 0:
-            report_base(metrics, bar)
+            record.report_base(metrics, bar)
         scoring = time.perf_counter()
         scored = score(config, run, batch)
         updating = time.perf_counter()
         updates = [update(config, run, micro_batches) for micro_batches in scored]
         metrics |= {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
+        metrics["train/logprob_gap_max"] = max(u["train/logprob_gap_max"] for u in updates)
         end = time.perf_counter()
         metrics |= {"time/score": updating - scoring, "time/update": end - updating, "time/step": end - clock}
         if evaluating := step % config.eval_every == 0 or step == config.steps:
@@ -302,18 +312,8 @@ def train(config: Config, recipe: str) -> None:
         shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
     if world.rank == 0:
-        print(record.summary(folder, config.validation))
-        print(f"curves: {plot.draw([folder], folder / 'curves.png')}")
+        record.finish(folder, config.validation)
     dist.destroy_process_group()
-
-
-def report_base(metrics: dict[str, float], bar: tqdm) -> None:
-    """Say how the base model does on the example, and whether there is anything to learn from."""
-    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, "
-              f"stopped by itself {metrics['train/finished']:.1%}")
-    if metrics["train/groups_without_variance"] == 1:
-        bar.write("warning: every group has equal rewards, so there is no policy gradient: the base must be right "
-                  "sometimes, not always; try another --example, a higher --temperature or more --rows")
 
 
 def samples(batch: Batch, step: int, count: int) -> list[dict]:
@@ -324,6 +324,9 @@ def samples(batch: Batch, step: int, count: int) -> list[dict]:
 
 def check(config: Config, world: policy.World) -> None:
     """Raise ValueError in one line for settings that cannot work."""
+    counts = ("steps", "rows", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows", "micro_batch_tokens")
+    if low := [name for name in counts if getattr(config, name) < 1]:
+        raise ValueError(f"--{low[0].replace('_', '-')} must be at least 1")
     if config.group_size < 2:
         raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
     if config.rows % (world.size * config.updates_per_rollout):
@@ -331,12 +334,8 @@ def check(config: Config, world: policy.World) -> None:
                          f"{config.updates_per_rollout}; make it a multiple")
     if config.temperature <= 0:
         raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
-    if min(config.steps, config.rows, config.eval_every, config.updates_per_rollout) < 1:
-        raise ValueError("--steps, --rows, --eval-every and --updates-per-rollout must be at least 1")
     if config.dtype not in ("float32", "bfloat16"):
         raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
-    if config.name and not config.resume and Path("runs", config.name).exists():
-        raise ValueError(f"runs/{config.name} exists: choose another --name, or go on with --resume runs/{config.name}")
 
 
 if __name__ == "__main__":

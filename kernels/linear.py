@@ -69,7 +69,7 @@ def linear_logprob_entropy_reference(
     again in the backward. In and out as linear_logprob_entropy."""
     dtype = torch.promote_types(hidden.dtype, torch.float32)
     hidden, weight = hidden.to(dtype), weight.to(dtype)  # outside the loop: gradients add up in fp32 too
-    n = max(1, CPU_CHUNK // len(weight))
+    n = max(64, CPU_CHUNK // len(weight))  # one row of a large vocabulary at a time would read all of weight for it
     parts = [  # of ([n], [n])
         checkpoint(_scored, h, weight, y, temperature, use_reentrant=False, preserve_rng_state=False)
         for h, y in zip(hidden.split(n), targets.split(n))

@@ -64,14 +64,16 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def world() -> policy.World:
-    """A process group of this process alone."""
-    return policy.start()
+    """A process group of this process alone, on the CPU also where there is a GPU."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    mesh = torch.distributed.init_device_mesh("cpu", (1,), mesh_dim_names=("shard",))
+    return policy.World(0, 1, torch.device("cpu"), mesh)
 
 
 def run_script(*arguments: str, processes: int = 0, cwd: Path, timeout: float = 240, **env) -> subprocess.CompletedProcess:
-    """Run one of our scripts as a user would, plainly or under torchrun with `processes`, in the folder `cwd`."""
+    """Run one of our scripts on the CPU as a user would, plainly or under torchrun with `processes`, in `cwd`."""
     script, *options = arguments
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(torchrun if processes else []), str(ROOT / script), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"} | env)
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | env)

@@ -30,8 +30,14 @@ def test_accuracy_needs_the_box_and_is_counted_by_category(fixed, world):
     problems = [data.Problem("q>so \\boxed{4}", "4", "sums"), data.Problem("q>so it is 4", "4", "sums"),
                 data.Problem("q>\\boxed{5}", "4", "products"), data.Problem("q>" + "long " * 8 + "\\boxed{4}", "4", "products")]
     got = evaluate.evaluate(None, Words(), problems, world, template="plain", stop_ids=[2], max_new_tokens=9)
-    assert got == {"accuracy": 0.5, "boxed": 0.75, "finished": 0.75, "length": (12 + 10 + 9 + 49) / 4,
+    assert got == {"accuracy": 0.5, "boxed": 0.75, "finished": 0.75, "length": (12 + 10 + 9 + 49) / 4, "timeouts": 0, "errors": 0,
                    "accuracy/sums": 0.5, "accuracy/products": 0.5}
+
+
+@pytest.mark.parametrize("name, source, temperature", [
+    ("math500.jsonl@0.6", "math500.jsonl", 0.6), ("tiny-heldout", "tiny-heldout", 0.0), ("me@home/x.jsonl", "me@home/x.jsonl", 0.0)])
+def test_the_temperature_of_a_set_stands_behind_the_last_at_sign(name, source, temperature):
+    assert evaluate.source_and_temperature(name) == (source, temperature)
 
 
 def test_real_generation_is_scored_greedily_by_default(folders, tokenizer, world):

@@ -69,6 +69,16 @@ def test_fp32_masters_move_at_lr_1e6_under_bf16_computation_where_bf16_weights_s
     assert stands_still.float().mean() > 0.99                             # all but the few values near zero
 
 
+def test_masters_and_optimizer_may_live_in_cpu_memory(folders, world):
+    decoder = policy.shard(model.load(folders["qwen2-tied"]), world.mesh, cpu_offload=True)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
+    packed = policy.pack(PROMPTS[:1], [torch.arange(20, 30)], CPU)
+    before = policy.token_logprobs(decoder, packed, 1.0)[0]
+    before.mean().neg().backward()
+    optimizer.step()
+    assert policy.token_logprobs(decoder, packed, 1.0)[0].mean() > before.mean()
+
+
 def test_gathered_weights_in_fp32_are_the_masters_themselves_on_one_process(folders, world):
     decoder = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
     plain = policy.gathered(decoder, CPU, torch.float32)
@@ -100,6 +110,9 @@ def test_a_checkpoint_restores_weights_and_moments_and_older_trainer_states_go(f
         step(d, o, 3)                                                      # needs the same moments to agree
     for a, b in zip(decoder.parameters(), restored.parameters(), strict=True):
         assert torch.equal(a.to_local(), b.to_local())
+    other = torch.optim.AdamW(restored.parameters(), lr=0.5, weight_decay=0.25)
+    policy.load_checkpoint(tmp_path, restored, other)                     # a changed setting is not undone by resuming
+    assert (other.param_groups[0]["lr"], other.param_groups[0]["weight_decay"]) == (0.5, 0.25)
     with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
         policy.load_checkpoint(tmp_path / "nowhere", restored, its_optimizer)
 

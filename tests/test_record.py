@@ -1,6 +1,7 @@
 """record.py and plot.py: the folder of a run, its table and its picture. (tests/test_train_grpo.py makes whole runs.)"""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -9,18 +10,18 @@ import record
 
 
 def test_the_summary_takes_the_step_that_is_best_on_the_validation_set(tmp_path):
-    lines = [{"step": 0, "eval/test/accuracy": 0.1, "eval/test/accuracy/sums": 0.2, "eval/val/accuracy": 0.1, "time/evaluate": 1},
+    lines = [{"step": 0, "eval/a/test.jsonl/accuracy": 0.1, "eval/a/test.jsonl/accuracy/sums": 0.2, "eval/val/accuracy": 0.1, "time/evaluate": 1},
              {"step": 1, "train/accuracy": 0.25, "time/step": 2},
-             {"step": 2, "train/accuracy": 0.5, "eval/test/accuracy": 0.6, "eval/test/accuracy/sums": 0.7,
+             {"step": 2, "train/accuracy": 0.5, "eval/a/test.jsonl/accuracy": 0.6, "eval/a/test.jsonl/accuracy/sums": 0.7,
               "eval/val/accuracy": 0.9, "time/step": 2, "time/evaluate": 1},
-             {"step": 3, "train/accuracy": 0.75, "eval/test/accuracy": 0.8, "eval/test/accuracy/sums": 0.9,
+             {"step": 3, "train/accuracy": 0.75, "eval/a/test.jsonl/accuracy": 0.8, "eval/a/test.jsonl/accuracy/sums": 0.9,
               "eval/val/accuracy": 0.8, "time/step": 2, "time/evaluate": 1}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     table = record.summary(tmp_path, "val").splitlines()
     assert table[0].endswith("after 2 steps")
-    assert [row.split() for row in table[1:5]] == [["training", "example", "0.250", "0.500"], ["test", "0.100", "0.600"],
+    assert [row.split() for row in table[1:5]] == [["training", "example", "0.250", "0.500"], ["a/test.jsonl", "0.100", "0.600"],
                                                    ["sums", "0.200", "0.700"], ["val", "0.100", "0.900"]]
-    assert table[5] == "9 seconds, of which evaluation 3"
+    assert table[5] == "6 seconds of training, 3 of evaluation"
     assert record.summary(tmp_path, "").splitlines()[0].endswith("after 3 steps")       # no validation set: the last
     picture = plot.draw([tmp_path, tmp_path], tmp_path / "curves.png")
     assert picture.read_bytes()[1:4] == b"PNG"
@@ -32,6 +33,31 @@ def test_a_folder_without_metrics_is_named(tmp_path):
 
 
 def test_a_rewound_run_keeps_the_lines_up_to_the_checkpoint_and_drops_a_torn_one(tmp_path, world):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0}\n{"step": 1}\n{"step": 2}\n{"st')
+    odd = '{"step": 1, "text": "\u2028 is no end of a line"}\n'
+    (tmp_path / "rollouts.jsonl").write_text('{"step": 0}\n' + odd + '{"step": 2}\n{"st')
     record.rewind(tmp_path, 1, world)
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 0}\n{"step": 1}\n'
+    assert (tmp_path / "rollouts.jsonl").read_text() == '{"step": 0}\n' + odd
+
+
+@dataclass(frozen=True)
+class Settings:
+    name: str = ""
+    resume: str = ""
+    steps: int = 3
+
+
+def test_a_run_takes_the_next_free_number_and_never_a_taken_name(tmp_path, monkeypatch, world):
+    monkeypatch.chdir(tmp_path)
+    assert [str(record.open_run(Settings(), "tiny", world)) for _ in range(3)] == ["runs/tiny", "runs/tiny-2", "runs/tiny-3"]
+    with pytest.raises(ValueError, match="runs/tiny exists: choose another --name"):
+        record.open_run(Settings(name="tiny"), "tiny", world)
+
+
+def test_a_resumed_run_records_the_settings_it_goes_on_with(tmp_path, monkeypatch, world):
+    monkeypatch.chdir(tmp_path)
+    folder = record.open_run(Settings(), "tiny", world)
+    config, recipe = record.parse(Settings, {"tiny": Settings()}, ["--resume", str(folder), "--steps", "9"])
+    assert (config.steps, recipe) == (9, "tiny")
+    assert record.open_run(config, recipe, world) == folder
+    saved = json.loads((folder / "config.json").read_text())
+    assert saved["config"] == {"name": "", "resume": "", "steps": 9} and saved["about"]["recipe"] == "tiny"

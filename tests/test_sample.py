@@ -62,13 +62,13 @@ def test_the_same_counter_draws_the_same_tokens_whatever_the_batch_and_the_waves
     decoder = model.load(folders["qwen2-tied"])
     whole = generate(decoder, n=6)                           # sequences 0 .. 17
     waves = generate(decoder, n=6, max_rows=4)
-    share = generate(decoder, PROMPTS[1:2], n=6, first_sequence=6)      # as a second rank would draw its part
+    share = generate(decoder, PROMPTS[1:2], n=6, sequences=list(range(6, 12)))      # as a second rank would draw its part
     assert [t.tolist() for t in waves.tokens] == [t.tolist() for t in whole.tokens]
     assert [t.tolist() for t in share.tokens] == [t.tolist() for t in whole.tokens[6:12]]
     assert whole.prompt_index == [0] * 6 + [1] * 6 + [2] * 6
 
 
-@pytest.mark.parametrize("changed", [dict(seed=1), dict(step=1), dict(first_sequence=1)])
+@pytest.mark.parametrize("changed", [dict(seed=1), dict(step=1), dict(sequences=[1, 2, 3])])
 def test_another_seed_step_or_sequence_draws_other_tokens(folders, changed):
     decoder = model.load(folders["qwen2-tied"])
     assert [t.tolist() for t in generate(decoder).tokens] != [t.tolist() for t in generate(decoder, **changed).tokens]

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from conftest import FAMILIES, oracle, run_script
+from conftest import ROOT, oracle, run_script
 
 import data
 import model
@@ -122,11 +122,11 @@ def test_examples_are_repeated_evenly_to_the_batch_in_an_order_that_the_seed_fix
 def step(folders, tokenizer, world, monkeypatch):
     """One rollout on a random model whose reward is "an even number of characters": settings, run, batch."""
     class Graded(list):
-        timeouts = errors = 0
+        timeouts, errors = 3, 2
     monkeypatch.setattr(verify, "rewards", lambda texts, golds, **_: Graded([float(len(t) % 2 == 0) for t in texts]))
     config = train_grpo.Config(rows=2, group_size=4, max_new_tokens=12, temperature=0.6, max_grad_norm=1e9)
     run = make_run(folders, tokenizer, world, "1+1?", data.Problem("1+1?", "2"))
-    batch, _ = train_grpo.rollout(config, run, step=1)
+    batch, run.metrics = train_grpo.rollout(config, run, step=1)
     return config, run, batch
 
 
@@ -152,6 +152,15 @@ def gradient_of(config, run, batch):
     (micro_batches,) = train_grpo.score(config, run, batch)
     metrics = train_grpo.update(config, run, micro_batches)
     return torch.cat([p.grad.to_local().flatten() for p in run.actor.parameters()]), metrics, len(micro_batches)
+
+
+def test_a_step_counts_rewards_lengths_flat_groups_and_what_the_verifier_gave_up_on(step):
+    config, run, batch = step
+    m, rewards = run.metrics, batch.rewards.tolist()
+    flat = [len(set(rewards[i:i + 4])) == 1 for i in (0, 4)]
+    assert m["train/accuracy"] == sum(rewards) / 8 and m["train/length"] == sum(map(len, batch.responses)) / 8
+    assert m["train/groups_without_variance"] == sum(flat) / 2
+    assert (m["verify/timeouts"], m["verify/errors"]) == (3, 2)                        # counted, not swallowed
 
 
 def test_the_split_into_micro_batches_changes_neither_gradient_nor_metrics(step):
@@ -226,22 +235,17 @@ def test_only_the_response_is_graded_though_the_prompt_has_a_box(folders, tokeni
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory, tokenizer):
-    """A random Qwen2 whose tokenizer has a plain chat template, and an example that it can be right on."""
-    folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    decoder = model.Decoder(FAMILIES["qwen2-tied"][0])
-    for p in decoder.parameters():
-        torch.nn.init.normal_(p, mean=float(p.ndim == 1), std=0.05)
-    model.save(decoder, folder, tokenizer)
-    (folder / "one.jsonl").write_text('{"problem": "Say anything.", "answer": "1"}\n')
-    return folder
+def problems(tmp_path_factory):
+    """A file of one problem, to be evaluated quickly."""
+    file = tmp_path_factory.mktemp("problems") / "one.jsonl"
+    file.write_text(json.dumps(dict(problem="Ann has 24 pens and gets 13 more. How many pens in all?", answer="37")))
+    return file
 
 
-def options(base, **changed):
-    settings = dict(model=base, example=base / "one.jsonl", template="qwen2.5-math", stop_tokens="<|im_end|>", rows=4,
-                    group_size=4, max_new_tokens=16, steps=3, eval_every=2, heldout=base / "one.jsonl",
-                    validation=base / "one.jsonl", kl_coef=0.01, micro_batch_tokens=100) | changed
+def options(problems, **changed):
+    """The laptop recipe made short, with two updates in each of its two steps."""
+    settings = dict(model=ROOT / "tiny-base", rows=4, updates_per_rollout=2, steps=2, eval_every=1, heldout=problems,
+                    validation=problems, micro_batch_tokens=400) | changed
     return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
 
 
@@ -255,32 +259,33 @@ def numbers(lines):
 
 
 @pytest.fixture(scope="module")
-def finished_run(base, tmp_path_factory):
+def finished_run(problems, tmp_path_factory):
     place = tmp_path_factory.mktemp("run")
-    done = run_script("train_grpo.py", *options(base, name="one"), cwd=place)
+    done = run_script("train_grpo.py", *options(problems, name="one"), cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
     return place / "runs" / "one", done
 
 
-def test_a_run_leaves_config_metrics_rollouts_checkpoints_and_a_picture(finished_run, base):
+def test_a_run_leaves_config_metrics_rollouts_checkpoints_and_a_picture(finished_run):
     folder, done = finished_run
     saved = json.loads((folder / "config.json").read_text())
     assert set(saved["config"]) == {f.name for f in fields(train_grpo.Config)} and saved["about"]["torch"]
     lines = metrics_of(folder)
-    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert [line["step"] for line in lines] == [0, 1, 2]
     assert {"train/accuracy", "train/boxed", "loss/policy", "loss/kl", "loss/entropy", "time/sample", "time/update",
             "verify/timeouts", "train/logprob_gap", "train/groups_without_variance"} <= set(lines[1])
-    assert [any(name.startswith("eval/") for name in line) for line in lines] == [True, False, True, True]
-    assert len((folder / "rollouts.jsonl").read_text().splitlines()) == 3 * 4
-    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step_2", "step_3"]
+    assert all(any(name.startswith("eval/") for name in line) for line in lines)
+    assert 0 < lines[1]["train/accuracy"] < 1 and lines[1]["loss/clip_fraction"] > 0      # the policy term acts
+    assert lines[1]["train/logprob_gap_max"] < 1e-4
+    assert len((folder / "rollouts.jsonl").read_text().splitlines()) == 2 * 8
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step_1", "step_2"]
     assert (folder / "curves.png").read_bytes()[1:4] == b"PNG"
-    assert "16 samples -> 1 update(s)" in done.stdout and "--- gold: 1" in done.stdout
-    assert "<|im_start|>user\nSay anything.<|im_end|>" in done.stdout
-    assert "every group has equal rewards" in done.stderr + done.stdout       # the random base is never right
+    assert "32 samples -> 2 update(s)" in done.stdout and "--- gold: 96" in done.stdout
+    assert "57" in done.stdout and "base on the example: reward 0." in done.stdout + done.stderr
 
 
 def test_the_checkpoint_of_a_run_loads_in_transformers_with_the_same_logits(finished_run):
-    same_logits(finished_run[0] / "checkpoints" / "step_3")
+    same_logits(finished_run[0] / "checkpoints" / "step_2")
 
 
 def same_logits(folder):
@@ -291,8 +296,8 @@ def same_logits(folder):
     torch.testing.assert_close(ours, oracle(folder)(tokens[None]).logits[0], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family", ["qwen3-tied", "llama-rope3"])
-def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_transformers(folders, base, tokenizer, tmp_path,
+@pytest.mark.parametrize("family", ["qwen2-tied", "qwen3-tied", "llama-rope3"])
+def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_transformers(folders, tokenizer, tmp_path,
                                                                                          family):
     model.save(model.load(folders[family]), tmp_path / "base", tokenizer)
     changed = dict(model=tmp_path / "base", example="pi1", max_new_tokens=6, rows=4, steps=2, eval_every=2,
@@ -304,6 +309,7 @@ def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_tran
     done = run_script("train_grpo.py", "qwen2.5-math-1.5b", *arguments, processes=2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     saved = json.loads((tmp_path / "runs" / "paper" / "config.json").read_text())["config"]
+    assert "every group has equal rewards" in done.stderr + done.stdout       # the random base is never right
     assert (saved["temperature"], saved["lr"], saved["group_size"], saved["dtype"]) == (0.6, 1e-6, 8, "bfloat16")
     folder = tmp_path / "runs" / "paper" / "checkpoints" / "step_2"
     same_logits(folder)
@@ -311,19 +317,20 @@ def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_tran
     assert all(torch.equal(w, w.bfloat16().float()) for w in weights.values())
 
 
-def test_two_processes_reproduce_one_to_rounding(finished_run, base, tmp_path):
-    done = run_script("train_grpo.py", *options(base, name="two"), processes=2, cwd=tmp_path)
+def test_two_processes_reproduce_one_to_rounding(finished_run, problems, tmp_path):
+    done = run_script("train_grpo.py", *options(problems, name="two"), processes=2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     for one, two in zip(numbers(metrics_of(finished_run[0])), numbers(metrics_of(tmp_path / "runs/two")), strict=True):
         assert two == pytest.approx(one, rel=2e-3, abs=1e-5)
 
 
-def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, base, tmp_path):
-    assert run_script("train_grpo.py", *options(base, name="cut", steps=2), cwd=tmp_path).returncode == 0
-    done = run_script("train_grpo.py", "--resume", "runs/cut", "--steps", "3", cwd=tmp_path)
+def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, problems, tmp_path):
+    assert run_script("train_grpo.py", *options(problems, name="cut", steps=1), cwd=tmp_path).returncode == 0
+    done = run_script("train_grpo.py", "--resume", "runs/cut", "--steps", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    whole, resumed = numbers(metrics_of(finished_run[0])), numbers(metrics_of(tmp_path / "runs" / "cut"))
-    assert resumed == whole
+    assert numbers(metrics_of(tmp_path / "runs" / "cut")) == numbers(metrics_of(finished_run[0]))
+    done = run_script("train_grpo.py", "--resume", "runs/cut", cwd=tmp_path)              # its steps are now 2, all done
+    assert done.stderr.strip() == "train_grpo.py: runs/cut has done its 2 steps; give more --steps to go on"
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -332,18 +339,21 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, base, tmp
     (["--rows", "9", "--updates-per-rollout", "2"], "--rows 9 does not divide"),
     (["--temperature", "0"], "--temperature must be positive"),
     (["--dtype", "float16"], "--dtype must be float32 or bfloat16"),
-    (["--steps", "0"], "must be at least 1"),
+    (["--steps", "0"], "--steps must be at least 1"),
+    (["--updates-per-rollout", "0"], "--updates-per-rollout must be at least 1"),
+    (["--max-new-tokens", "100000"], "do not fit into the model's 512 positions"),
+    (["--heldout", "tiny-heldout@hot"], "unknown example or problem set 'tiny-heldout@hot'"),
     (["--model", "no/such/folder"], "no such folder"),
     (["--example", "pi0"], "unknown example or problem set 'pi0'"),
     (["--example", "none.jsonl"], "none.jsonl: no such file"),
     (["--stop-tokens", "<|stop|>"], "the tokenizer has no token '<|stop|>'"),
     (["--template", "alpaca"], "unknown template 'alpaca'"),
     (["--resume", "runs/none"], "--resume wants the folder of a run")])
-def test_bad_settings_are_one_line_and_nothing_is_written(base, tmp_path, monkeypatch, capsys, arguments, message):
+def test_bad_settings_are_one_line_and_nothing_is_written(problems, world, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(policy, "start", lambda: policy.World(0, 1, torch.device("cpu"), None))
+    monkeypatch.setattr(policy, "start", lambda: world)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    good = [] if "--resume" in arguments or arguments[0][0] != "-" else list(map(str, options(base)))
+    good = [] if "--resume" in arguments or arguments[0][0] != "-" else list(map(str, options(problems)))
     with pytest.raises(SystemExit) as stop:
         train_grpo.train(*record.parse(train_grpo.Config, train_grpo.RECIPES, good + arguments))
     assert message in str(stop.value) and "\n" not in str(stop.value)
@@ -355,10 +365,3 @@ def test_training_knows_no_top_p_and_no_top_k(option, capsys):
     with pytest.raises(SystemExit):
         record.parse(train_grpo.Config, train_grpo.RECIPES, [option, "1"])
     assert "nrecognized" in capsys.readouterr().err
-
-
-def test_a_taken_name_is_refused_so_that_no_run_is_overwritten(base, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "mine").mkdir(parents=True)
-    with pytest.raises(ValueError, match="runs/mine exists"):
-        train_grpo.check(train_grpo.Config(name="mine"), policy.World(0, 1, torch.device("cpu"), None))

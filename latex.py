@@ -275,6 +275,8 @@ class Parser:
         if operators and operators[-1] == "~" and not symbols(sides[-2]):              # 2\sqrt2 \approx 2.83
             operators, sides = operators[:-1], sides[:-1]
         operators = tuple(operator.replace("~", "=") for operator in operators)
+        if operators == ("=",) and sides[1].op == "sym" and not symbols(sides[0]):     # 5 = x
+            sides.reverse()
         return Node("rel", (operators, tuple(sides))) if operators else sides[0]
 
     def side(self):

@@ -29,6 +29,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal,
@@ -38,7 +39,7 @@ from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close,
 
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}|\d\d?-\d\d?-\d{4}")
 TIME = re.compile(r"\d\d?:[0-5]\d")
-CHOICE = re.compile(r"\(([A-E])\) ?([^A-Z]+)")
+CHOICE = re.compile(r"\(?([A-E])\) ?([^A-Z]*)")
 
 
 def prose(text: str) -> str:
@@ -51,10 +52,12 @@ def prose(text: str) -> str:
 def chosen(text: str, other: str) -> str:
     """Of a choice with its value, "(C) 27", the part that the other side has: C or 27. Raises Unreadable."""
     choice = CHOICE.fullmatch(text)
-    if not choice or CHOICE.fullmatch(other):
+    if not choice:
         return text
-    parse(choice[2])
-    return choice[1] if re.fullmatch(r"\(?[A-E]\)?", other) else choice[2]
+    letter, value = choice.groups()
+    if not value or parse(value) and re.fullmatch(r"\(?[A-E]\)?", other):
+        return letter
+    return text if CHOICE.fullmatch(other) else value
 
 
 def explain(prediction: str, gold: str) -> tuple[bool, str]:
@@ -212,12 +215,13 @@ def work() -> None:
     """The child's loop: JSON lines in, verdicts out."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGINT, signal.SIG_IGN)                             # Ctrl-C is the parent's business
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)                            # the end, whatever the parent ignores
     for line in sys.stdin:
         *pair, timeout = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, timeout)                      # SIGALRM's default action: the end
+        signal.setitimer(signal.ITIMER_REAL, timeout)
         try:
             verdict = "right" if grade(*pair) else "wrong"
-        except Exception as error:                                          # the parent counts it
+        except Exception as error:                                           # the parent counts it
             verdict = f"error: {error!r}"
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(verdict, flush=True)
@@ -282,10 +286,10 @@ def pairs(config: Config):
     if config.file is None:
         yield config.response, config.gold
         return
-    for k, line in enumerate(open(config.file, encoding="utf-8"), 1):
+    for k, line in enumerate(Path(config.file).read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            yield row["response"], str(row["gold"])
+            yield str(row["response"]), str(row["gold"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{config.file}, line {k}: response and gold are needed ({error!r})") from error
 

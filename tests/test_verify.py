@@ -842,6 +842,8 @@ m_{\max} = 12  ==  12
 57+39=96  ==  96
 S = 2 \cdot 3 = 6  ==  6
 = 6  ==  6
+6 = x  ==  6
+6 = x  !=  5
 \text{Area} = 6  ==  6
 Answer: 6  ==  6
 \text{The answer is } 6  !=  7
@@ -1073,6 +1075,10 @@ July 4, 2020  ==  July 4, 2020
 \textbf{(C)}\ 27  !=  28
 \textbf{(C)}\ 27  !=  D
 (C) (D)  !=  C
+C)  ==  \text{(C)}
+\text{C) } 27  ==  C
+(C) 27  !=  (C) 28
+(C) 27  ==  (C) 27.0
 (C)-  !=  C
 (C) or (D)  !=  C
 \text{(D)}  !=  \text{(C)}

@@ -15,6 +15,7 @@ import record
 import train_grpo
 import verify
 
+QWEN = ROOT.parent / "shared" / "data" / "qwen2.5_tokenizer"      # real input, where it is there
 COEFFICIENTS = dict(policy_coef=1.0, clip=0.2, kl_coef=0.001, entropy_coef=0.001)
 
 # ---------------------------------------------------------------- equation (1)
@@ -315,6 +316,23 @@ def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_tran
     same_logits(folder)
     weights = model.load(folder).state_dict()                                         # bf16, as config.json says
     assert all(torch.equal(w, w.bfloat16().float()) for w in weights.values())
+
+
+@pytest.mark.skipif(not QWEN.exists(), reason="needs the Qwen2.5 tokenizer beside the repository")
+def test_the_papers_recipe_runs_on_the_real_qwen_tokenizer_and_its_152k_vocabulary(tmp_path):
+    from transformers import Qwen2Config, Qwen2Tokenizer
+    tokenizer = Qwen2Tokenizer(vocab=str(QWEN / "vocab.json"), merges=str(QWEN / "merges.txt"))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]})
+    decoder = model.Decoder(Qwen2Config(vocab_size=151_936, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+                                        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096,
+                                        tie_word_embeddings=True))
+    model.save(decoder, tmp_path / "base", tokenizer)
+    done = run_script("train_grpo.py", "qwen2.5-math-1.5b", "--model", "base", "--example", "pi1", "pi13", "--rows", 2,
+                      "--max-new-tokens", 6, "--steps", 2, "--name", "real", processes=2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("<|im_start|>system\nPlease reason step by step, and put your final answer within "
+                                  "\\boxed{}.<|im_end|>\n<|im_start|>user\nThe pressure \\( P \\) exerted by wind")
+    same_logits(tmp_path / "runs" / "real" / "checkpoints" / "step_2")
 
 
 def test_two_processes_reproduce_one_to_rounding(finished_run, problems, tmp_path):

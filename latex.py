@@ -660,7 +660,7 @@ class Evaluator:
         if name not in ("ln", "log", "abs") and abs(args[0]) > MAX_BITS:
             raise Unreadable("argument too large")
         try:
-            return abs(args[0]) if name == "abs" else getattr(mp, name)(*reversed(args))   # log(x, base)
+            return abs(args[0]) if name == "abs" else getattr(mp, name)(*reversed(args))       # log(x, base)
         except (ZeroDivisionError, ValueError) as error:                                       # a pole
             raise Undefined(name) from error
 
@@ -906,8 +906,9 @@ def same_relation(p, g) -> bool:
     if p.args[0] == g.args[0] == ("=",) and is_name(name) and is_name(other):
         letters = name.op == other.op == "mul" and all(n.op == "sym" for n in (*name.args, *other.args))
         if letters and name.args[0] == other.args[0] and len(name.args) == len(other.args):    # f(x), f(t)
-            new = dict(zip(other.args[1:], name.args[1:]))
-            return equal(body, rebuild(value, lambda n: new.get(n, n)))
+            bound = [{letter: Node("sym", (f"argument {k}",)) for k, letter in enumerate(f.args[1:])}
+                     for f in (name, other)]
+            return equal(rebuild(body, lambda n: bound[0].get(n, n)), rebuild(value, lambda n: bound[1].get(n, n)))
         if name == other:
             return equal(body, value)
     (operator, f), (same, h) = standard_form(p), standard_form(g)

@@ -215,7 +215,7 @@ def work() -> None:
     """The child's loop: JSON lines in, verdicts out."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGINT, signal.SIG_IGN)                             # Ctrl-C is the parent's business
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)                            # the end, whatever the parent ignores
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)                            # the end, whatever was inherited
     for line in sys.stdin:
         *pair, timeout = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, timeout)

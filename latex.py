@@ -642,8 +642,8 @@ class Evaluator:
     def call(self, name, args):
         """The whitelisted function `name` at its values; log has its base first."""
         if name in ("factorial", "binom"):
-            natural = (isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL for a in args)
-            if not all(natural):
+            if not all(isinstance(a, Fraction) and a.denominator == 1 for a in args) or not (
+                    0 <= min(args) <= max(args) <= MAX_FACTORIAL):
                 raise Undefined(f"{name} of anything but small natural numbers")
             return Fraction((math.factorial if name == "factorial" else math.comb)(*map(int, args)))
         if name in ("floor", "ceil", "abs") and isinstance(args[0], Fraction):
@@ -908,7 +908,8 @@ def same_relation(p, g) -> bool:
         if letters and name.args[0] == other.args[0] and len(name.args) == len(other.args):    # f(x), f(t)
             bound = [{letter: Node("sym", (f"argument {k}",)) for k, letter in enumerate(f.args[1:])}
                      for f in (name, other)]
-            return equal(rebuild(body, lambda n: bound[0].get(n, n)), rebuild(value, lambda n: bound[1].get(n, n)))
+            body, value = (rebuild(side, lambda n: names.get(n, n)) for side, names in zip((body, value), bound))
+            return equal(body, value)
         if name == other:
             return equal(body, value)
     (operator, f), (same, h) = standard_form(p), standard_form(g)

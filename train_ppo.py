@@ -1,7 +1,7 @@
-"""PPO on ONE training example: train_grpo.py with a critic. Read that first: `diff train_grpo.py train_ppo.py` teaches.
+"""PPO on ONE training example: train_grpo.py with a critic. Read that first, then `diff train_grpo.py train_ppo.py`.
 
-GRPO compares a response with its group. Here a second transformer, the critic, guesses at every token t how much reward
-is still to come, V_t; and what turned out better than its guess becomes likelier, token by token:
+GRPO compares a response with its group. Here a second transformer, the critic, guesses at every token t how much
+reward is still to come, V_t; and what turned out better than its guess becomes likelier, token by token:
 
     (1)  r_t  = [t is the last token] r - kl_coef (log pi_old - log pi_ref)      KL (k1) as a price of every token
     (2)  A_t  = delta_t + gamma lam A_(t+1),   delta_t = r_t + gamma V_(t+1) - V_t     GAE (arXiv 1506.02438)
@@ -12,13 +12,14 @@ is still to come, V_t; and what turned out better than its guess becomes likelie
     (7)  L    = sum over tokens (L_pg - entropy_coef H) / number of tokens in the update
     (8)  L_V  = sum over tokens 0.5 max((V - R)^2, (clip(V, V_old - 0.5, V_old + 0.5) - R)^2) / the same number
 
-With gamma = lam = 1, (2) is the reward to go minus V_t. --kl-in-loss moves the KL from (1) to (7), as in GRPO. The paper
-states no PPO settings: these are its code base's, but for one critic update per actor update, where that makes 8.
+With gamma = lam = 1, (2) is the reward to go minus V_t. --kl-in-loss moves the KL from (1) to (7), as in GRPO. The
+paper states no PPO settings: these are its code base's, but for one critic update per actor update, where that makes 8.
 
     torchrun train_ppo.py                                              # laptop: about two minutes on 2 cores
     torchrun --nproc-per-node 8 train_ppo.py qwen2.5-math-1.5b         # the paper's recipe
 """
 
+import math
 import os
 import sys
 import time
@@ -34,12 +35,12 @@ from tqdm import tqdm
 
 import data
 import model
-import plot
 import policy
 import record
 import train_grpo
 import verify
-from sample import generate
+from evaluate import source_and_temperature
+from sample import check_prompts, generate
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Config:
     rows: int = 16                                 # prompts a step, the examples repeated evenly
     group_size: int = 8                            # responses to each row; compared with V_t, not with each other
     max_new_tokens: int = 160                      # longest response
-    temperature: float = 1.0                       # of sampling and of every log-prob and entropy in the loss
+    temperature: float = 1.0                       # of sampling, log-probs and entropies; top-p and top-k do not exist
     updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (FACTS: both run)
-    gamma: float = 1.0                             # discount of (2); 1: a reward counts the same however late it comes
+    gamma: float = 1.0                             # discount of (2); 1: a late reward counts as much as an early one
     lam: float = 1.0                               # GAE's lambda; 1: trust rewards, not the critic's later guesses
     clip: float = 0.2                              # ratio clip of (6); acts only if updates_per_rollout > 1
     kl_coef: float = 0.001                         # weight of the KL in (1); 0: no reference model is held
@@ -70,26 +71,24 @@ class Config:
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
     max_rows: int = 1024                           # responses decoded at a time on each rank (bounds the KV cache)
-    micro_batch_tokens: int = 4096                 # tokens in one forward and backward pass (bounds activations)
+    micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
     cpu_offload: bool = False                      # masters and optimizer state live in CPU memory
     seed: int = 0                                  # of all sampling
 
 
-# GRPO's recipes, and a critic that learns ten times faster
+# GRPO's recipes, each with a critic that learns as fast as in the paper's code base (lr 1e-5, ten times the policy's)
 RECIPES = {name: Config(**{f.name: getattr(grpo, f.name) for f in fields(Config) if hasattr(grpo, f.name)},
-                        critic_lr=10 * grpo.lr) for name, grpo in train_grpo.RECIPES.items()}
+                        critic_lr=1e-3 if name == "tiny" else 1e-5) for name, grpo in train_grpo.RECIPES.items()}
 
 
 # ---------------------------------------------------------------- advantage and loss
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Equations (2) and (3): rewards, values, mask [B, T] -> (advantages, returns) [B, T], not whitened.
-
-    Where mask is false nothing is read and 0 is written; such places are skipped, wherever they stand. After the last
-    token there is no more reward, so V and A are 0 there: also for a response that was cut off."""
+    """Equations (2) and (3): rewards, values, mask [B, T] -> (advantages, returns) [B, T], not whitened. Where mask is
+    false nothing is read and 0 is written. Behind the last token V and A are 0, also if the response was cut off."""
     advantages, mask = torch.zeros_like(rewards), mask.bool()
     later_value, later_advantage = torch.zeros_like(rewards[:, 0]), torch.zeros_like(rewards[:, 0])    # [B]
     for t in reversed(range(rewards.shape[1])):
@@ -111,8 +110,8 @@ def ppo_loss(logprob: Tensor, old: Tensor, reference: Tensor | None, entropy: Te
              *, clip: float, kl_coef: float, entropy_coef: float) -> tuple[Tensor, dict]:
     """Equations (5) to (7) over M response tokens -> (loss, sums of each term over the M tokens).
 
-    logprob, old, reference, entropy, advantage: [M], in nats; gradients flow through logprob and entropy. `tokens`: the
-    count over all micro-batches and ranks (contract 4). `kl_coef`: of the k3 KL as a loss; 0 where the reward has it."""
+    logprob, old, reference, entropy, advantage: [M], in nats; gradients flow through logprob and entropy. `tokens`
+    is the count over all micro-batches and ranks of this update (contract 4). `kl_coef`: of the KL as a loss (k3)."""
     ratio = (logprob - old).exp()                                                                      # (5)
     pg = torch.maximum(-advantage * ratio, -advantage * ratio.clamp(1 - clip, 1 + clip))               # (6)
     d = torch.zeros_like(logprob) if reference is None else reference - logprob
@@ -123,11 +122,11 @@ def ppo_loss(logprob: Tensor, old: Tensor, reference: Tensor | None, entropy: Te
     return loss, {name: term.detach().sum() for name, term in terms.items()} | {"total": loss.detach() * tokens}
 
 
-def value_loss(value: Tensor, old: Tensor, returns: Tensor, tokens: float, *, value_clip: float = 0.5) -> tuple[Tensor, dict]:
-    """Equation (8) over M response tokens -> (loss, sums of each term over the M tokens). value, old (before the first
-    update), returns: [M]; gradients flow through value, not where it left old by more than `value_clip` towards R."""
+def value_loss(value: Tensor, old: Tensor, returns: Tensor, tokens: float, clip: float = 0.5) -> tuple[Tensor, dict]:
+    """Equation (8) over M response tokens -> (loss, sums of each term over the M tokens). value, old (V before the
+    first update), returns: [M]; gradients flow through value, until it has moved by `clip` towards the return."""
     unclipped = (value - returns).square()
-    clipped = (value.clamp(old - value_clip, old + value_clip) - returns).square()
+    clipped = (value.clamp(old - clip, old + clip) - returns).square()
     term = 0.5 * torch.maximum(unclipped, clipped)                                                     # (8)
     sums = dict(value=term.detach().sum(), value_clip_fraction=(clipped > unclipped).float().sum())
     return term.sum() / tokens, sums
@@ -157,12 +156,14 @@ class Batch:
 def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float]]:
     """Sample this rank's share of the step's rows x group_size responses and grade them -> (Batch, metrics)."""
     clock, world, G = time.perf_counter(), run.world, config.group_size
-    first, last = (config.rows * r // world.size for r in (world.rank, world.rank + 1))      # of the step's rows
-    rows = range((step - 1) * config.rows + first, (step - 1) * config.rows + last)
-    chosen = [train_grpo.problem_of_row(row, len(run.problems), config.seed) for row in rows]
+    # Of the step's rows, rank r has every size-th: so an update takes the same rows whatever the number of ranks
+    rows = range(world.rank, config.rows, world.size)
+    chosen = [train_grpo.problem_of_row((step - 1) * config.rows + row, len(run.problems), config.seed)
+              for row in rows]
     rollouts = generate(policy.gathered(run.actor, world.device, run.dtype), [run.prompts[i] for i in chosen], n=G,
                         max_new_tokens=config.max_new_tokens, temperature=config.temperature, stop_ids=run.stop_ids,
-                        seed=config.seed, step=step, first_sequence=first * G, max_rows=config.max_rows)
+                        seed=config.seed, step=step, sequences=[row * G + i for row in rows for i in range(G)],
+                        max_rows=config.max_rows)
     sampled = time.perf_counter()
     texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
@@ -180,28 +181,24 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
 
 
 @dataclass
-class MicroBatch:
+class MicroBatch(train_grpo.MicroBatch):
     """One forward and backward pass: M response tokens of some sequences."""
-    packed: policy.Packed
-    advantage: Tensor           # [M]
-    behaviour: Tensor           # [M]
-    old: Tensor | None          # [M], log-probs before the first update; None: the current ones
-    reference: Tensor | None    # [M], log-probs under the frozen base model
     returns: Tensor             # [M], R
     value: Tensor               # [M], V before the first update
 
 
 @torch.no_grad()
 def score(config: Config, run: Run, batch: Batch) -> tuple[list[list[MicroBatch]], dict[str, float]]:
-    """Pack the batch into micro-batches, for each of the step's updates, with all that (5) to (8) need -> (those, metrics)."""
-    updates, B, world, device = config.updates_per_rollout, len(batch.responses), run.world, run.world.device
+    """Pack the batch into micro-batches, for each of the step's updates, with all that (5) to (8) need; and metrics."""
+    updates, B, device = config.updates_per_rollout, len(batch.responses), run.world.device
     scored = []
     for number in range(updates):
         mine = range(B * number // updates, B * (number + 1) // updates)      # whole rows: `check` saw to it
         scored.append([])
-        for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, world):
+        for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
-            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device)
+            packed = policy.pack([batch.prompts[i] for i in part], [batch.responses[i] for i in part], device,
+                                 run.dtype)
             behaviour = torch.cat([batch.behaviour[i] for i in part])                                         # [M]
             old = policy.token_logprobs(run.actor, packed, config.temperature)[0] if updates > 1 else None
             reference = policy.token_logprobs(run.reference, packed, config.temperature)[0] if run.reference else None
@@ -215,19 +212,20 @@ def score(config: Config, run: Run, batch: Batch) -> tuple[list[list[MicroBatch]
             mask = torch.arange(int(lengths.max())) < lengths[:, None]                                        # [b, T]
             padded = [torch.zeros(mask.shape).masked_scatter(mask, x.cpu()) for x in (rewards, value)]
             advantage, returns = (x[mask] for x in gae(*padded, mask, config.gamma, config.lam))              # [M]
-            scored[-1].append(MicroBatch(packed, advantage, behaviour.to(device), old, reference, returns.to(device), value))
+            scored[-1].append(MicroBatch(packed, advantage.to(device), behaviour.to(device), old, reference,
+                                         returns.to(device), value))
     flat = [m for micro_batches in scored for m in micro_batches]
-    mean, variance = moments([m.advantage for m in flat], world)
+    mean, variance = moments([m.advantage for m in flat], run.world)
     for m in flat:
-        m.advantage = ((m.advantage - mean) * (variance + 1e-8) ** -0.5).to(device)                           # (4)
-    spread, error = (moments(x, world)[1] for x in ([m.returns for m in flat], [m.returns - m.value for m in flat]))
-    return scored, {"critic/value": moments([m.value for m in flat], world)[0],
-                    "critic/explained_variance": 1 - error / spread if spread > 1e-8 else 0.0}
+        m.advantage = (m.advantage - mean) / (variance + 1e-8) ** 0.5                                         # (4)
+    spread, error = (moments(x, run.world)[1] for x in ([m.returns for m in flat], [m.returns - m.value for m in flat]))
+    return scored, {"critic/value": moments([m.value for m in flat], run.world)[0],
+                    "critic/explained_variance": 1 - error / spread if spread > 1e-4 else 0.0}
 
 
 def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[str, float]:
-    """One optimizer step of the actor on (7) and of the critic on (8) -> their terms per token, and the gap as in GRPO."""
-    world, sums, gap_max = run.world, {}, 0.0
+    """One optimizer step on (7) and one on (8) -> their terms per token, and the gap between sampling and training."""
+    world, sums, gap_max = run.world, {}, torch.zeros((), device=run.world.device)
     (tokens,) = world.sum(sum(len(m.advantage) for m in micro_batches))       # one count for all (contract 4)
     for m in micro_batches:
         logprob, entropy = policy.token_logprobs(run.actor, m.packed, config.temperature)
@@ -238,26 +236,27 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
         critic_loss, critic_terms = value_loss(policy.token_values(run.critic, m.packed), m.value, m.returns, tokens)
         (critic_loss * world.size).backward()
         gap = (old - m.behaviour).abs()                    # sampling and training agree on a token (contract 7)
-        gap_max = max(gap_max, gap.max().item())
-        terms |= critic_terms | {"gap": gap.sum()}
-        sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
-    norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), config.max_grad_norm) for part in (run.actor, run.critic)]
+        gap_max = torch.maximum(gap_max, gap.max())
+        sums = {name: sums.get(name, 0.0) + term for name, term in (terms | critic_terms | {"gap": gap.sum()}).items()}
+    norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), config.max_grad_norm).full_tensor().item()
+             for part in (run.actor, run.critic)]
+    if not math.isfinite(sum(norms)):  # before it spoils the weights and, with the next checkpoint, the last good ones
+        raise FloatingPointError(f"the gradient norms are {norms}; resume from the last checkpoint with a lower --lr")
     for optimizer in (run.optimizer, run.critic_optimizer):
         optimizer.step()
         optimizer.zero_grad()
     means = dict(zip(sums, (total / tokens for total in world.sum(*sums.values()))))
-    norms = dict(zip(("optim/grad_norm", "optim/critic_grad_norm"), (norm.full_tensor().item() for norm in norms)))
-    return {"train/logprob_gap": means.pop("gap"), "train/logprob_gap_max": max(world.gather([gap_max])),
-            **norms} | {f"loss/{name}": mean for name, mean in means.items()}
+    return {"train/logprob_gap": means.pop("gap"), "train/logprob_gap_max": max(world.gather([gap_max.item()])),
+            "optim/grad_norm": norms[0],
+            "optim/critic_grad_norm": norms[1]} | {f"loss/{name}": mean for name, mean in means.items()}
 
 
 # ---------------------------------------------------------------- the run
 
 
 def load_critic(folder: str, device: torch.device | str) -> model.Decoder:
-    """The policy's network and weights, with a head of one number, V, in place of the vocabulary's.
-
-    The head starts at zero, so V does: the first advantages are plain rewards, where a random head would add noise."""
+    """The policy's network and weights, with a head for one number, V, in place of the vocabulary's. It starts at zero:
+    so the first advantages are plain rewards, where a random head would add noise."""
     critic = model.load(folder, torch.float32, device)
     critic.config.tie_word_embeddings = False                      # the head is lm_head, no longer the embedding
     critic.lm_head = torch.nn.Linear(critic.config.hidden_size, 1, bias=False, device=device)
@@ -266,14 +265,16 @@ def load_critic(folder: str, device: torch.device | str) -> model.Decoder:
 
 
 def prepare(config: Config, world: policy.World) -> Run:
-    """Load all that the settings name. Raises ValueError or FileNotFoundError in one line, before anything is written."""
+    """Load all that the settings name. ValueError or FileNotFoundError in one line, before anything is written."""
     check(config, world)
     problems = [problem for name in config.example for problem in data.load(name)]
-    sets = {name: data.load(name.partition("@")[0]) for name in (*config.heldout, config.validation) if name}
+    sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
     stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
-    prompts = [data.encode(tokenizer, data.render(tokenizer, problem.question, config.template)) for problem in problems]
+    prompts, *others = [[data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in each]
+                        for each in (problems, *sets.values())]
     actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
+    check_prompts(actor, sum(others, prompts), config.group_size, config.max_new_tokens, config.temperature, stop_ids)
     policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     reference = None
     if config.kl_coef:
@@ -281,7 +282,7 @@ def prepare(config: Config, world: policy.World) -> Run:
         policy.shard(reference, world.mesh, dtype)
     critic = load_critic(config.model, "cpu" if config.cpu_offload else world.device)
     if len(tokenizer) > critic.config.vocab_size:
-        raise ValueError(f"the critic knows {critic.config.vocab_size} tokens, the policy's tokenizer has {len(tokenizer)}")
+        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the critic knows {critic.config.vocab_size}")
     policy.shard(critic, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     optimizer, critic_optimizer = (torch.optim.AdamW(part.parameters(), lr=lr, weight_decay=0.01)      # decoupled
                                    for part, lr in ((actor, config.lr), (critic, config.critic_lr)))
@@ -294,16 +295,20 @@ def train(config: Config, recipe: str) -> None:
     world = policy.start()
     try:
         run = prepare(config, world)
+        others = dict(critic=(run.critic, run.critic_optimizer))
+        saved = Path(config.resume, "checkpoints")
+        done = policy.load_checkpoint(saved, run.actor, run.optimizer, **others) if config.resume else 0
+        if done >= config.steps:
+            raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
+        folder = record.open_run(config, recipe, world)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"train_ppo.py: {error}" if world.rank == 0 else 1)
-    folder = record.open_run(config, recipe, world)
-    others = dict(critic=(run.critic, run.critic_optimizer))
-    done = policy.load_checkpoint(folder / "checkpoints", run.actor, run.optimizer, **others) if config.resume else 0
     record.rewind(folder, done, world)
     if world.rank == 0:
-        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} (example 1 of {len(run.problems)})"
-              f"\n{config.rows * config.group_size} samples -> {config.updates_per_rollout} update(s); {world.size} process(es)"
-              f" on {world.device.type}, attention: {model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
+        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
+              f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
+              f"{config.updates_per_rollout} update(s); {world.size} process(es) on {world.device.type}, attention: "
+              f"{model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
     if done == 0:
         record.append(folder / "metrics.jsonl", [{"step": 0} | train_grpo.evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
@@ -312,12 +317,13 @@ def train(config: Config, recipe: str) -> None:
         clock = time.perf_counter()
         batch, metrics = rollout(config, run, step)
         if step == 1 and world.rank == 0:
-            report_base(metrics, bar)
+            record.report_base(metrics, bar)
         scoring = time.perf_counter()
         scored, critic = score(config, run, batch)
         updating = time.perf_counter()
         updates = [update(config, run, micro_batches) for micro_batches in scored]
         metrics |= critic | {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
+        metrics["train/logprob_gap_max"] = max(u["train/logprob_gap_max"] for u in updates)
         end = time.perf_counter()
         metrics |= {"time/score": updating - scoring, "time/update": end - updating, "time/step": end - clock}
         if evaluating := step % config.eval_every == 0 or step == config.steps:
@@ -327,32 +333,26 @@ def train(config: Config, recipe: str) -> None:
         if evaluating:
             policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", run.actor, run.optimizer, run.tokenizer,
                                    world, run.dtype, **others)
-        shown |= {"reward": metrics["train/accuracy"], "entropy": metrics["loss/entropy"], "length": metrics["train/length"]}
+        shown |= {name.split("/")[1]: metrics[name] for name in ("train/accuracy", "loss/entropy", "train/length")}
         shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
     if world.rank == 0:
-        print(record.summary(folder, config.validation), f"curves: {plot.draw([folder], folder / 'curves.png')}", sep="\n")
+        record.finish(folder, config.validation)
     dist.destroy_process_group()
-
-
-def report_base(metrics: dict[str, float], bar: tqdm) -> None:
-    """Say how the base model does on the example, and whether there is anything to learn from."""
-    bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, stopped by itself {metrics['train/finished']:.1%}")
-    if metrics["train/accuracy"] in (0, 1):
-        bar.write("warning: all rewards are equal, so there is nothing to learn: the base must be right sometimes, not "
-                  "always; try another --example, a higher --temperature or more --rows")
 
 
 def samples(batch: Batch, step: int, count: int) -> list[dict]:
     """The first responses of a step, for a person to look at."""
-    return [dict(step=step, reward=batch.rewards[i].item(), length=len(batch.responses[i]), finished=batch.finished[i],
-                 text=batch.texts[i]) for i in range(count)]
+    return [dict(step=step, reward=batch.rewards[i].item(), length=len(batch.responses[i]),
+                 finished=batch.finished[i], text=batch.texts[i]) for i in range(count)]
 
 
 def check(config: Config, world: policy.World) -> None:
     """Raise ValueError in one line for settings that cannot work."""
-    if min(config.steps, config.rows, config.group_size, config.eval_every, config.updates_per_rollout) < 1:
-        raise ValueError("--steps, --rows, --group-size, --eval-every and --updates-per-rollout must be at least 1")
+    counts = ("steps", "rows", "group_size", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows",
+              "micro_batch_tokens")
+    if low := [name for name in counts if getattr(config, name) < 1]:
+        raise ValueError(f"--{low[0].replace('_', '-')} must be at least 1")
     if not (0 <= config.gamma <= 1 and 0 <= config.lam <= 1):
         raise ValueError(f"--gamma and --lam must be in [0, 1], got {config.gamma} and {config.lam}")
     if config.rows % (world.size * config.updates_per_rollout):
@@ -362,8 +362,6 @@ def check(config: Config, world: policy.World) -> None:
         raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
     if config.dtype not in ("float32", "bfloat16"):
         raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
-    if config.name and not config.resume and Path("runs", config.name).exists():
-        raise ValueError(f"runs/{config.name} exists: choose another --name, or go on with --resume runs/{config.name}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ A recursive-descent parser over a whitelist grammar. Nothing that it reads is ru
 result is a `Node(op, args)`, and what is not in the grammar raises `Unreadable`. Reading takes time linear in
 the length (at most MAX_CHARS) at a bounded depth, and the Evaluator refuses a number before it grows past
 MAX_BITS. `equal` compares trees as answers: exactly where they are rational, else by mpmath to 45 digits, and
-with variables at several points, so that equal means equal wherever both are defined.
+with variables at several points, so that equal means equal wherever both are defined. (Not with sympy: its
+objects compute while they are built, 10^{10^9} as well, and importing it takes longer than most answers.)
 
     answer  := item ((',' | ';' | 'or' | 'and') item)*              several solutions
     item    := side (('=' | '<' | '\\le' | '\\in' ...) side)*

@@ -3,6 +3,7 @@ written from how models answer and how benchmark golds look; a near miss would p
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -1394,13 +1395,21 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("answer", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_answer_is_wrong_in_no_time_and_without_growth(answer):
+def test_a_hostile_answer_is_wrong_in_no_time(answer):
     start = time.perf_counter()
     assert not is_equivalent(answer, "7") and not is_equivalent("7", answer)
     assert not is_equivalent(answer, r"\sqrt{7}+x") and not is_equivalent(answer, r"\{1, 2\} \cup (3,4)")
     assert reward(answer, "7") == reward(f"\\boxed{{{answer}", "7") == 0.0
     is_equivalent(answer, answer + " ")
     assert time.perf_counter() - start < 2
+
+
+def test_all_hostile_answers_together_cost_less_than_100_megabytes():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for answer in HOSTILE:
+        is_equivalent(answer, "7"), is_equivalent(answer, r"\sqrt{7}+x")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000          # kilobytes
+    assert len(HOSTILE) >= 80
 
 
 # ---- properties --------------------------------------------------------------------------------------------

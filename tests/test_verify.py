@@ -1263,7 +1263,7 @@ def rows(names=TABLES):
             yield pytest.param(prediction, gold, same, id=f"{name}: {line}")
 
 
-@pytest.mark.parametrize("prediction, gold, same", rows())
+@pytest.mark.parametrize("prediction, gold, same", list(rows()))
 def test_the_table_says_whether_an_answer_is_the_gold_answer(prediction, gold, same):
     assert is_equivalent(prediction, gold) is same, verify.explain(prediction, gold)
     assert is_equivalent(gold, prediction) is same, "symmetric: " + verify.explain(gold, prediction)[1]

@@ -52,7 +52,7 @@ def open_run(config, recipe: str, world: World) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
         commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else ""
-        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "sympy")}
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "mpmath")}
         about = dict(recipe=recipe, commit=commit, python=platform.python_version(), **versions, processes=world.size,
                      threads=torch.get_num_threads(),
                      device=torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu")

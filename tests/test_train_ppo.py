@@ -325,13 +325,13 @@ def test_in_a_second_update_on_the_same_tokens_both_clips_act_and_change_the_gra
     before = train_ppo.update(config, run, first)
     run.optimizer, run.critic_optimizer = NoStep(run.actor.parameters()), NoStep(run.critic.parameters())
     again = train_ppo.update(config, run, first)          # old log-probs and values stand still
+    run.actor.zero_grad(), run.critic.zero_grad()
     free = train_ppo.update(replace(config, clip=1e9), run, first)
     for clip in ("loss/clip_fraction", "loss/value_clip_fraction"):
         assert before[clip] == 0 and again[clip] > 0
     assert before["loss/approx_kl"] == pytest.approx(0, abs=1e-6) and again["loss/approx_kl"] > 1e-3
     assert again["train/logprob_gap_max"] < 1e-4
-    # NoStep keeps gradients, so the second call reports the sum of both: it is more than twice the clipped one
-    assert free["loss/clip_fraction"] == 0 and free["optim/grad_norm"] > 2 * again["optim/grad_norm"]
+    assert free["loss/clip_fraction"] == 0 and free["optim/grad_norm"] > 1.1 * again["optim/grad_norm"]
 
 
 # ---------------------------------------------------------------- settings
@@ -400,7 +400,7 @@ def base(tmp_path_factory):
 
 def options(base, **changed):
     settings = dict(model=ROOT / "tiny-base", heldout=base / "two.jsonl", validation=base / "two.jsonl", rows=4,
-                    group_size=4, max_new_tokens=60, steps=3, eval_every=2, micro_batch_tokens=350, lam=0.9,
+                    group_size=4, max_new_tokens=60, steps=3, eval_every=2, micro_batch_tokens=350, lam=0.9, updates_per_rollout=2,
                     kl_coef=0.1) | changed
     return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -435,7 +435,7 @@ def test_a_run_leaves_the_metrics_of_both_networks_and_a_checkpoint_of_the_actor
     assert {"critic/value", "critic/explained_variance", "loss/value", "loss/value_clip_fraction", "loss/clip_fraction",
             "loss/approx_kl", "loss/kl", "loss/policy", "optim/critic_grad_norm", "train/logprob_gap"} <= set(lines[1])
     assert lines[1]["critic/value"] == 0 < abs(lines[2]["critic/value"])        # the head starts at zero, and learns
-    assert all(0 < line["train/accuracy"] < 1 for line in lines[1:])
+    assert all(0 < line["train/accuracy"] < 1 and line["loss/approx_kl"] > 0 for line in lines[1:])    # two updates
     actor = model.load(finished_run / "checkpoints" / "step_3")
     assert dict(actor.named_parameters()).keys() == dict(model.load(ROOT / "tiny-base").named_parameters()).keys()
     assert (finished_run / "curves.png").exists()
@@ -458,7 +458,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, base, wor
 def test_the_papers_recipe_runs_in_bf16_with_two_updates(folders, base, tokenizer, world, tmp_path, family):
     model.save(model.load(folders[family]), tmp_path / "base", tokenizer)
     changed = dict(name="paper", model=tmp_path / "base", example=base / "two.jsonl", template="plain", steps=1,
-                   max_new_tokens=16, stop_tokens="<|im_end|>", updates_per_rollout=2, group_size=1)
+                   max_new_tokens=16, stop_tokens="<|im_end|>", group_size=1)
     train_here(world, tmp_path, "qwen2.5-math-1.5b", *options(base, **changed))
     (_, line) = numbers(tmp_path / "runs" / "paper")
     saved = json.loads((tmp_path / "runs" / "paper" / "config.json").read_text())["config"]

@@ -32,18 +32,22 @@ def read(folder: Path) -> list[dict]:
 
 
 def draw(folders: list[Path], out: Path) -> Path:
-    """Draw PANELS over the steps of each run's metrics.jsonl into the PNG `out`; returns `out`."""
+    """Draw PANELS over the steps of each run's metrics.jsonl into the PNG `out`; returns `out`.
+
+    Of several runs, each has a colour, and each evaluated set a kind of line."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
-    for folder in folders:
+    several = len(folders) > 1
+    for run, folder in enumerate(folders):
         lines = read(folder)
         names = {name: None for line in lines for name in line}
         for axis, (title, (start, end)) in zip(axes.flat, PANELS.items(), strict=True):
             axis.set(title=title, xlabel="step")
-            for name in (n for n in names if n.startswith(start) and n.endswith(end)):
+            for i, name in enumerate(n for n in names if n.startswith(start) and n.endswith(end)):
                 points = [(line["step"], line[name]) for line in lines if name in line]
-                label = name[len(start):-len(end)] if end else ""
-                label = " ".join(filter(None, (label, Path(folder).name if len(folders) > 1 else "")))
-                axis.plot(*zip(*points), marker="o" if start == "eval/" else None, label=label or None)
+                look = dict(color=f"C{run}", linestyle=("-", "--", ":", "-.")[i % 4]) if several else {}
+                problems = name[len(start):-len(end)] if end and run == 0 else None
+                axis.plot(*zip(*points), marker="o" if end else None, **look,
+                          label=problems if end else Path(folder).name if several else None)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[1]:

@@ -400,8 +400,8 @@ def base(tmp_path_factory):
 
 def options(base, **changed):
     settings = dict(model=ROOT / "tiny-base", heldout=base / "two.jsonl", validation=base / "two.jsonl", rows=4,
-                    group_size=4, max_new_tokens=60, steps=3, eval_every=2, micro_batch_tokens=350, lam=0.9, updates_per_rollout=2,
-                    kl_coef=0.1) | changed
+                    group_size=4, max_new_tokens=60, steps=3, eval_every=2, micro_batch_tokens=350, lam=0.9,
+                    updates_per_rollout=2, kl_coef=0.1) | changed
     return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 

@@ -11,8 +11,9 @@ answer is right, else 0, and make what beat its own group likelier:
 
 Departures from the released code: (5) divides by one global token count, where it averages each micro-batch by itself;
 the response alone is graded, by our verifier; a response ends at <|im_end|> too, not at <|endoftext|> alone.
+The contracts that comments name stand in README.md.
 
-    torchrun train_grpo.py                                             # laptop: one minute and a half on 2 cores
+    torchrun train_grpo.py                                             # laptop: about two minutes on 2 cores
     torchrun --nproc-per-node 8 train_grpo.py qwen2.5-math-1.5b        # the paper's recipe
     torchrun train_grpo.py --resume runs/tiny                          # go on where a run was stopped
 """
@@ -53,8 +54,8 @@ class Config:
     rows: int = 16                                 # prompts a step, the examples repeated evenly
     group_size: int = 8                            # responses to each row: rows x group_size responses a step
     max_new_tokens: int = 160                      # longest response
-    temperature: float = 1.0                       # of sampling, log-probs and entropies; top-p and top-k do not exist
-    updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (FACTS: both run)
+    temperature: float = 1.0                       # of sampling, log-probs, entropies (contract 2: no top-p, no top-k)
+    updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (see README.md)
     policy_coef: float = 1.0                       # weight of (3)
     clip: float = 0.2                              # ratio clip of (3); acts only if updates_per_rollout > 1
     kl_coef: float = 0.001                         # weight of (4); 0: no reference model is held
@@ -178,7 +179,7 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
             "train/length": sum(map(len, batch.responses)), "train/finished": sum(batch.finished),
             "train/groups_without_variance": G * (batch.advantages.view(-1, G) == 0).all(1).sum().item()}
     means = [total / (config.rows * G) for total in world.sum(*sums.values())]
-    timeouts, errors = world.sum(graded.timeouts, graded.errors)
+    timeouts, errors = world.sum(graded.timeouts, graded.errors)              # counted, not swallowed (contract 10)
     return batch, dict(zip(sums, means)) | {"verify/timeouts": timeouts, "verify/errors": errors,
                                             "time/sample": sampled - clock, "time/verify": done - sampled}
 
@@ -227,7 +228,7 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
         gap_max = torch.maximum(gap_max, gap.max())
         sums = {name: sums.get(name, 0.0) + term for name, term in (terms | {"gap": gap.sum()}).items()}
     norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm).full_tensor().item()
-    if not math.isfinite(norm):        # before it spoils the weights and, with the next checkpoint, the last good ones
+    if not math.isfinite(norm):     # before it spoils the weights and the next checkpoint takes the last good ones' place
         raise FloatingPointError(f"the gradient's norm is {norm}; resume from the last checkpoint with a lower --lr")
     run.optimizer.step()
     run.optimizer.zero_grad()

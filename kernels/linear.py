@@ -24,7 +24,7 @@ README.md.
 
 The logits are fp32 although the inputs may be bf16. cuBLAS sums in fp32 anyway, and rounding a logit of 20 to
 bf16 moves it by up to 0.06, more than an update of the policy does. `head_logits` is the one definition of
-these logits; who samples from it samples what is scored (DESIGN.md, contract 7).
+these logits; who samples from it samples what is scored (README.md, contract 7).
 
 Memory beyond the gradients at N = 24,000, D = 1,536, V = 151,936 in bf16, derived from the shapes with c =
 2,048: the chunk 197 MB in fp32, d 98 MB in bf16, dL/dhidden 147 MB in fp32: 0.44 GB at most at once. (The

@@ -21,7 +21,7 @@ mere log-sum-exp, and nothing that it does waits for a random number.
 
 Randomness. E = -log(1 - u) with u in (0, 1) from 31 bits, fine near 0, where races are decided. The bits of
 index v are a hash of v under a 64-bit key, and the key is a hash of (seed, step, sequence, position). Nothing
-else matters: not the batch that a row sits in, nor its place there, nor the number of ranks (DESIGN.md,
+else matters: not the batch that a row sits in, nor its place there, nor the number of ranks (README.md,
 contract 8). `_mix64` and `_random` are written once and run twice, on torch tensors and inside Triton, so the
 reference draws what the kernel draws; only a race whose first two differ by a rounding error, 1e-6, can come
 out differently.

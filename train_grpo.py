@@ -228,7 +228,7 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
         gap_max = torch.maximum(gap_max, gap.max())
         sums = {name: sums.get(name, 0.0) + term for name, term in (terms | {"gap": gap.sum()}).items()}
     norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm).full_tensor().item()
-    if not math.isfinite(norm):     # before it spoils the weights and the next checkpoint takes the last good ones' place
+    if not math.isfinite(norm):       # stop before it spoils the weights and, at the next save, the last good ones
         raise FloatingPointError(f"the gradient's norm is {norm}; resume from the last checkpoint with a lower --lr")
     run.optimizer.step()
     run.optimizer.zero_grad()

@@ -41,7 +41,8 @@ from kernels.dispatch import backend, check_matrix, check_targets, check_tempera
 from kernels.logits import backward_columns, forward_columns, fresh_state, logprob_entropy_reference
 
 CHUNK = 48 * 2**20  # logits that exist at once on a GPU: 201 MB in fp32
-CPU_CHUNK = 2**18  # and on a CPU: 1 MB in fp32, about what a core's cache holds
+CPU_CHUNK = 2**18  # and on a CPU: 1 MB in fp32, about what a core's cache holds,
+CPU_ROWS = 64  # but of this many tokens at least: all of a large weight is read for each chunk
 
 
 def _mm32(a: Tensor, b: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def linear_logprob_entropy_reference(
     again in the backward. In and out as linear_logprob_entropy."""
     dtype = torch.promote_types(hidden.dtype, torch.float32)
     hidden, weight = hidden.to(dtype), weight.to(dtype)  # outside the loop: gradients add up in fp32 too
-    n = max(64, CPU_CHUNK // len(weight))  # one row of a large vocabulary at a time would read all of weight for it
+    n = max(CPU_ROWS, CPU_CHUNK // len(weight))
     parts = [  # of ([n], [n])
         checkpoint(_scored, h, weight, y, temperature, use_reentrant=False, preserve_rng_state=False)
         for h, y in zip(hidden.split(n), targets.split(n))

@@ -196,6 +196,7 @@ def small_chunks(monkeypatch):
     """Chunks so small that a test crosses their borders: 128 columns of all rows, or 7 rows of 1003."""
     monkeypatch.setattr(linear, "CHUNK", 1)
     monkeypatch.setattr(linear, "CPU_CHUNK", 7 * 1003)
+    monkeypatch.setattr(linear, "CPU_ROWS", 1)
 
 
 def random_head(N, D, V, dtype=torch.float32):

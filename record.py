@@ -81,8 +81,8 @@ def report_base(metrics: dict[str, float], bar) -> None:
     """Say how the base model does on the example, and whether there is anything to learn from."""
     bar.write(f"base on the example: reward {metrics['train/accuracy']:.3f}, "
               f"stopped by itself {metrics['train/finished']:.1%}")
-    if metrics.get("train/groups_without_variance") == 1:
-        bar.write("warning: every group has equal rewards, so there is no policy gradient: the base must be right "
+    if metrics["train/accuracy"] in (0, 1) or metrics.get("train/groups_without_variance") == 1:
+        bar.write("warning: every group has equal rewards, so there is nothing to learn from: the base must be right "
                   "sometimes, not always; try another --example, a higher --temperature or more --rows")
 
 

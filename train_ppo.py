@@ -15,7 +15,7 @@ reward is still to come, V_t; and what turned out better than its guess becomes 
 With gamma = lam = 1, (2) is the reward to go minus V_t. --kl-in-loss moves the KL from (1) to (7), as in GRPO. The
 paper states no PPO settings: these are its code base's, but for one critic update per actor update, where that makes 8.
 
-    torchrun train_ppo.py                                              # laptop: two and a half minutes on 2 cores
+    torchrun train_ppo.py                                              # laptop: about three minutes on 2 cores
     torchrun --nproc-per-node 8 train_ppo.py qwen2.5-math-1.5b         # the paper's recipe
 """
 
@@ -57,7 +57,7 @@ class Config:
     group_size: int = 8                            # responses to each row; compared with V_t, not with each other
     max_new_tokens: int = 160                      # longest response
     temperature: float = 1.0                       # of sampling, log-probs and entropies; top-p and top-k do not exist
-    updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (FACTS: both run)
+    updates_per_rollout: int = 1                   # 1: the released code; 8: the paper's text (see README.md)
     gamma: float = 1.0                             # discount of (2); 1: a late reward counts as much as an early one
     lam: float = 1.0                               # GAE's lambda; 1: trust rewards, not the critic's later guesses
     clip: float = 0.2                              # ratio clip of (6); acts only if updates_per_rollout > 1

@@ -34,9 +34,24 @@ def parse(config_class: type, recipes: dict, arguments: list[str]):
     return tyro.cli(config_class, args=arguments, default=config_class(**settings)), saved["about"]["recipe"]
 
 
+def check(config, world: World) -> None:
+    """Raise ValueError in one line for settings of any trainer that cannot work."""
+    for name in ("steps", "rows", "group_size", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows",
+                 "micro_batch_tokens"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}")
+    if config.rows % (world.size * config.updates_per_rollout):
+        raise ValueError(f"--rows {config.rows} does not divide by {world.size} process(es) x --updates-per-rollout "
+                         f"{config.updates_per_rollout}; make it a multiple")
+    if config.temperature <= 0:
+        raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
+    if config.dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
+
+
 def open_run(config, recipe: str, world: World) -> Path:
-    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run, whose
-    config.json then says the settings it goes on with.
+    """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run,
+    whose config.json then says the settings it goes on with.
 
     Without --name: the recipe's name, numbered if it is taken. Raises ValueError for a --name that is taken."""
     folder = Path(config.resume) if config.resume else Path("runs", config.name or recipe)

@@ -200,7 +200,7 @@ def score(config: Config, run: Run, batch: Batch) -> list[list[MicroBatch]]:
     updates, B, device = config.updates_per_rollout, len(batch.responses), run.world.device
     scored = []
     for number in range(updates):
-        mine = range(B * number // updates, B * (number + 1) // updates)      # whole groups: `check` saw to it
+        mine = range(B * number // updates, B * (number + 1) // updates)      # whole groups: `record.check` saw to it
         scored.append([])
         for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
@@ -249,7 +249,9 @@ def evaluations(config: Config, run: Run) -> dict[str, float]:
 
 def prepare(config: Config, world: policy.World) -> Run:
     """Load all that the settings name. ValueError or FileNotFoundError in one line, before anything is written."""
-    check(config, world)
+    record.check(config, world)
+    if config.group_size < 2:
+        raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
     problems = [problem for name in config.example for problem in data.load(name)]
     sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
@@ -321,22 +323,6 @@ def samples(batch: Batch, step: int, count: int) -> list[dict]:
     """The first responses of a step, for a person to look at."""
     return [dict(step=step, reward=batch.rewards[i].item(), advantage=batch.advantages[i].item(),
                  length=len(batch.responses[i]), finished=batch.finished[i], text=batch.texts[i]) for i in range(count)]
-
-
-def check(config: Config, world: policy.World) -> None:
-    """Raise ValueError in one line for settings that cannot work."""
-    counts = ("steps", "rows", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows", "micro_batch_tokens")
-    if low := [name for name in counts if getattr(config, name) < 1]:
-        raise ValueError(f"--{low[0].replace('_', '-')} must be at least 1")
-    if config.group_size < 2:
-        raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
-    if config.rows % (world.size * config.updates_per_rollout):
-        raise ValueError(f"--rows {config.rows} does not divide by {world.size} process(es) x --updates-per-rollout "
-                         f"{config.updates_per_rollout}; make it a multiple")
-    if config.temperature <= 0:
-        raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
-    if config.dtype not in ("float32", "bfloat16"):
-        raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def score(config: Config, run: Run, batch: Batch) -> tuple[list[list[MicroBatch]
     updates, B, device = config.updates_per_rollout, len(batch.responses), run.world.device
     scored = []
     for number in range(updates):
-        mine = range(B * number // updates, B * (number + 1) // updates)      # whole rows: `check` saw to it
+        mine = range(B * number // updates, B * (number + 1) // updates)      # whole rows: `record.check` saw to it
         scored.append([])
         for part in policy.micro_batches([len(batch.responses[i]) for i in mine], config.micro_batch_tokens, run.world):
             part = [mine[i] for i in part]
@@ -266,7 +266,9 @@ def load_critic(folder: str, device: torch.device | str) -> model.Decoder:
 
 def prepare(config: Config, world: policy.World) -> Run:
     """Load all that the settings name. ValueError or FileNotFoundError in one line, before anything is written."""
-    check(config, world)
+    record.check(config, world)
+    if not (0 <= config.gamma <= 1 and 0 <= config.lam <= 1):
+        raise ValueError(f"--gamma and --lam must be in [0, 1], got {config.gamma} and {config.lam}")
     problems = [problem for name in config.example for problem in data.load(name)]
     sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
@@ -345,23 +347,6 @@ def samples(batch: Batch, step: int, count: int) -> list[dict]:
     """The first responses of a step, for a person to look at."""
     return [dict(step=step, reward=batch.rewards[i].item(), length=len(batch.responses[i]),
                  finished=batch.finished[i], text=batch.texts[i]) for i in range(count)]
-
-
-def check(config: Config, world: policy.World) -> None:
-    """Raise ValueError in one line for settings that cannot work."""
-    counts = ("steps", "rows", "group_size", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows",
-              "micro_batch_tokens")
-    if low := [name for name in counts if getattr(config, name) < 1]:
-        raise ValueError(f"--{low[0].replace('_', '-')} must be at least 1")
-    if not (0 <= config.gamma <= 1 and 0 <= config.lam <= 1):
-        raise ValueError(f"--gamma and --lam must be in [0, 1], got {config.gamma} and {config.lam}")
-    if config.rows % (world.size * config.updates_per_rollout):
-        raise ValueError(f"--rows {config.rows} does not divide by {world.size} process(es) x --updates-per-rollout "
-                         f"{config.updates_per_rollout}; make it a multiple")
-    if config.temperature <= 0:
-        raise ValueError(f"--temperature must be positive for training, got {config.temperature}")
-    if config.dtype not in ("float32", "bfloat16"):
-        raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype = torch.float32
 def gathered(decoder: Decoder, device: torch.device, dtype: torch.dtype) -> Decoder:
     """A plain decoder with the whole weights in `dtype`, for generation or saving; drop it to release the memory.
 
-    Every rank must call it. One process in fp32 copies nothing: the tensors are the masters themselves."""
+    Every rank must call it. On one process in fp32 the tensors may be the masters themselves, not copies (torch 2.13)."""
     decoder.reshard()            # after a pass without backward the root still holds its gathered copy
     with torch.device("meta"):
         plain = Decoder(decoder.config)

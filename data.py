@@ -41,8 +41,8 @@ def load(name: str) -> list[Problem]:
             return [tiny.EXAMPLES[name]]
         if name in ("tiny-heldout", "tiny-validation"):
             return tiny.problems(name.removeprefix("tiny-"))
-    raise ValueError(f"unknown example or problem set {name!r}: give pi1 ... pi1209 (see data.py), tiny-add, "
-                     f"tiny-heldout, tiny-validation, or a file ending in {' or '.join(READERS)}")
+    raise ValueError(f"unknown example or problem set {name!r}: give {', '.join(EXAMPLES)}, tiny-add, tiny-no-carry, "
+                     f"tiny-multiply-add, tiny-heldout, tiny-validation, or a file ending in {' or '.join(READERS)}")
 
 
 def read_jsonl(path: Path) -> list[Problem]:

@@ -16,7 +16,8 @@ def evaluate(decoder: Decoder, tokenizer, problems: list[data.Problem], world: W
     """One response to each problem (temperature 0: greedy), shared out over the ranks; every rank gets the result.
 
     Returns `accuracy` (needs the box), `boxed`, `finished` (shares of 1), `length` (mean tokens), `timeouts` and
-    `errors` of the verifier, and `accuracy/<category>` where the problems have categories. The result does not depend on the number of ranks."""
+    `errors` of the verifier, and `accuracy/<category>` where the problems have categories. The result does not depend
+    on the number of ranks."""
     numbers = list(range(world.rank, len(problems), world.size))
     mine = [problems[i] for i in numbers]
     rows, graded = [], verify.Rewards()

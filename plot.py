@@ -67,6 +67,8 @@ class Config:
 
 if __name__ == "__main__":
     arguments = tyro.cli(Config)
+    if not arguments.runs:
+        sys.exit("plot.py: give the folders of one or more runs, such as runs/tiny")
     try:
         print(draw(list(arguments.runs), arguments.out))
     except FileNotFoundError as error:

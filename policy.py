@@ -86,7 +86,7 @@ def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype = torch.float32
 def gathered(decoder: Decoder, device: torch.device, dtype: torch.dtype) -> Decoder:
     """A plain decoder with the whole weights in `dtype`, for generation or saving; drop it to release the memory.
 
-    Every rank must call it. On one process in fp32 the tensors may be the masters themselves, not copies (torch 2.13)."""
+    Every rank must call it. On one process in fp32 the tensors may be the masters themselves (torch 2.13)."""
     decoder.reshard()            # after a pass without backward the root still holds its gathered copy
     with torch.device("meta"):
         plain = Decoder(decoder.config)
@@ -212,7 +212,7 @@ def load_checkpoint(folder: Path, decoder: Decoder, optimizer, **others: tuple) 
     steps = [int(path.parent.name.removeprefix("step_")) for path in folder.glob("step_*/trainer")
              if path.parent.suffix != ".partial"]
     if not steps:
-        raise FileNotFoundError(f"{folder}: no checkpoint to resume from")
+        raise FileNotFoundError(f"{folder}: no checkpoint to resume from; start again under another --name")
     state = trainer_state(decoder, optimizer, others)
     dcp.load(state, checkpoint_id=folder / f"step_{max(steps)}" / "trainer")
     for name, (module, its_optimizer) in {"model": (decoder, optimizer), **others}.items():

@@ -3,12 +3,14 @@
 import importlib.metadata
 import itertools
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import tyro
@@ -17,21 +19,33 @@ import plot
 from policy import World
 
 
+def fail(message) -> NoReturn:
+    """End with one line, said by the first process alone."""
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+
+
 def parse(config_class: type, recipes: dict, arguments: list[str]):
     """[recipe] [--options] -> (settings, recipe's name). With --resume FOLDER: the settings of that run, and on top
-    what this command line changes. Exits with one line for an unknown recipe or a folder that holds no run."""
-    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "tiny"
+    what this command line changes. Ends with one line for an unknown recipe or a folder that holds no such run."""
+    given = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    recipe, options = given or "tiny", arguments[bool(given):]
     if recipe not in recipes:
-        sys.exit(f"unknown recipe {recipe!r}; there are {', '.join(recipes)}")
-    config = tyro.cli(config_class, args=arguments, default=recipes[recipe])
+        fail(f"unknown recipe {recipe!r}; there are {', '.join(recipes)}")
+    about = dict(prog=f"{Path(sys.argv[0]).name} [recipe]", description=f"Recipes: {', '.join(recipes)}.")
+    config = tyro.cli(config_class, args=options, default=recipes[recipe], **about)
     if not config.resume:
         return config, recipe
     file = Path(config.resume, "config.json")
     if not file.is_file():
-        sys.exit(f"{file} does not exist; --resume wants the folder of a run")
+        fail(f"{file} does not exist; --resume wants the folder of a run")
     saved = json.loads(file.read_text())
     settings = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["config"].items()}
-    return tyro.cli(config_class, args=arguments, default=config_class(**settings)), saved["about"]["recipe"]
+    if other := settings.keys() ^ {field.name for field in fields(config_class)}:
+        fail(f"{config.resume} is a run of another trainer or version: they differ in the setting {min(other)}")
+    config = tyro.cli(config_class, args=options, default=config_class(**settings), **about)
+    if given or config.name != settings["name"]:
+        fail("--resume goes on with the recipe and the name that the run has: leave them out")
+    return config, saved["about"]["recipe"]
 
 
 def check(config, world: World) -> None:
@@ -118,7 +132,8 @@ def summary(folder: Path, validation: str) -> str:
     table = [f"{'accuracy':{width}}  before  after {best['step']} steps"]
     table += [f"{name:{width}}  {before:6.3f}  {after:6.3f}" for name, before, after in rows]
     step, evaluation = (sum(line.get(f"time/{part}", 0) for line in lines) for part in ("step", "evaluate"))
-    return "\n".join([*table, f"{step:.0f} seconds of training, {evaluation:.0f} of evaluation"])
+    return "\n".join([*table, f"{step:.0f} seconds of training, {evaluation:.0f} of evaluation",
+                      f"best {f'on {validation}: ' if validation else ''}{folder}/checkpoints/step_{best['step']}"])
 
 
 def finish(folder: Path, validation: str) -> None:

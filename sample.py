@@ -127,8 +127,8 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tok
     """Sample `n` responses to each prompt ([P] int64) until a stop token or `max_new_tokens`; temperature 0 is greedy.
 
     Response j to prompt i has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at
-    position t is a function of (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises ValueError for settings that
-    cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
+    position t is a function of (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises
+    ValueError for settings that cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
     check_prompts(decoder, prompts, n, max_new_tokens, temperature, stop_ids)
     if not 0 < top_p <= 1 or top_k < 0:
         raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
@@ -199,7 +199,7 @@ def check_prompts(decoder: Decoder, prompts: list[Tensor], n: int, max_new_token
     longest, room = max(len(prompt) for prompt in prompts), decoder.config.max_position_embeddings
     if longest + max_new_tokens > room:
         raise ValueError(f"a prompt of {longest} tokens and max_new_tokens {max_new_tokens} do not fit into the "
-                         f"model's {room} positions; lower max_new_tokens")
+                         f"model's {room} positions; lower --max-new-tokens")
     if bad := [i for i in stop_ids if not 0 <= i < decoder.config.vocab_size]:
         raise ValueError(f"stop id {bad[0]} is outside the model's vocabulary of {decoder.config.vocab_size}")
 
@@ -214,7 +214,7 @@ class Config:
     prompt: str                                 # the text, or with --chat the question
     chat: bool = False                          # put the prompt into the tokenizer's chat template
     n: int = 1                                  # responses
-    max_new_tokens: int = 512
+    max_new_tokens: int = 256                   # longest response
     temperature: float = 0.6                    # 0: greedy
     top_p: float = 1.0                          # 1: off
     top_k: int = 0                              # 0: off

@@ -304,7 +304,7 @@ def train(config: Config, recipe: str) -> None:
             raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
         folder = record.open_run(config, recipe, world)
     except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"train_ppo.py: {error}" if world.rank == 0 else 1)
+        record.fail(error)
     record.rewind(folder, done, world)
     if world.rank == 0:
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "

@@ -61,3 +61,27 @@ def test_a_resumed_run_records_the_settings_it_goes_on_with(tmp_path, monkeypatc
     assert record.open_run(config, recipe, world) == folder
     saved = json.loads((folder / "config.json").read_text())
     assert saved["config"] == {"name": "", "resume": "", "steps": 9} and saved["about"]["recipe"] == "tiny"
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["big"], "unknown recipe 'big'; there are tiny"),
+    (["--resume", "runs/none"], "--resume wants the folder of a run"),
+    (["tiny", "--resume", "runs/tiny"], "--resume goes on with the recipe and the name that the run has"),
+    (["--resume", "runs/tiny", "--name", "x"], "--resume goes on with the recipe and the name that the run has"),
+    (["--resume", "runs/other"], "runs/other is a run of another trainer or version: they differ in the setting gamma")])
+def test_a_command_line_that_cannot_be_followed_ends_with_one_line(tmp_path, monkeypatch, world, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    record.open_run(Settings(), "tiny", world)
+    (tmp_path / "runs" / "other").mkdir()
+    (tmp_path / "runs" / "other" / "config.json").write_text(
+        json.dumps(dict(config=dict(name="", resume="", steps=3, gamma=1.0), about=dict(recipe="tiny"))))
+    with pytest.raises(SystemExit) as end:
+        record.parse(Settings, {"tiny": Settings()}, arguments)
+    assert message in str(end.value) and "\n" not in str(end.value)
+
+
+def test_only_the_first_process_says_why_it_ends(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit) as end:
+        record.fail("no")
+    assert end.value.code == 1

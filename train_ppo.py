@@ -15,7 +15,7 @@ reward is still to come, V_t; and what turned out better than its guess becomes 
 With gamma = lam = 1, (2) is the reward to go minus V_t. --kl-in-loss moves the KL from (1) to (7), as in GRPO. The
 paper states no PPO settings: these are its code base's, but for one critic update per actor update, where that makes 8.
 
-    torchrun train_ppo.py                                              # laptop: about three minutes on 2 cores
+    torchrun train_ppo.py                                              # laptop: about two minutes on 2 cores
     torchrun --nproc-per-node 8 train_ppo.py qwen2.5-math-1.5b         # the paper's recipe
 """
 

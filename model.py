@@ -44,8 +44,8 @@ def rope_frequencies(config: PretrainedConfig) -> Tensor:
         return frequency / rope["factor"]
     if kind == "llama3":       # s: 0 for waves longer than the original context / low_freq_factor, 1 for short ones
         turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)
-        s = (turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
-        return frequency * torch.lerp(torch.tensor(1 / rope["factor"]), torch.tensor(1.0), s.clamp(0, 1))
+        s = ((turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])).clamp(0, 1)
+        return frequency * (s + (1 - s) / rope["factor"])
     if kind != "default":
         raise ValueError(f"rope_type {kind!r} is not implemented; model.py has default, linear and llama3")
     return frequency

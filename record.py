@@ -15,7 +15,10 @@ from typing import NoReturn
 import torch
 import tyro
 
+import data
+import model
 import plot
+import policy
 from policy import World
 
 
@@ -63,6 +66,33 @@ def check(config, world: World) -> None:
         raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
 
 
+def load_examples(names: tuple[str, ...], label: str = "") -> list[data.Problem]:
+    """The training problems that --example names, with `label`, where given, as the answer.
+
+    Raises ValueError for a label where the problems differ, and for problems that share an id: histories go by id."""
+    problems = [problem for name in names for problem in data.load(name)]
+    questions = {problem.id: problem.question for problem in problems}
+    for problem in problems:
+        if label and problem.question != problems[0].question:
+            raise ValueError("--label is the answer of one example, and --example names different ones")
+        if problem.question != questions[problem.id]:
+            raise ValueError(f"different training examples have the id {problem.id!r}: give each line of the .jsonl "
+                             "files an id of its own")
+    return [replace(problem, answer=label) for problem in problems] if label else problems
+
+
+def resume(config, actor: model.Decoder, optimizer: torch.optim.Optimizer, **others) -> int:
+    """Load the newest checkpoint of --resume (as `policy.load_checkpoint`) -> how many steps are done; 0: a new run.
+
+    Raises ValueError if there are no more to do."""
+    if not config.resume:
+        return 0
+    done = policy.load_checkpoint(Path(config.resume, "checkpoints"), actor, optimizer, **others)
+    if done >= config.steps:
+        raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
+    return done
+
+
 def open_run(config, recipe: str, world: World) -> Path:
     """runs/NAME with config.json (every setting, versions, commit), on every rank; or the folder of a resumed run,
     whose config.json then says the settings it goes on with.
@@ -97,13 +127,37 @@ def append(file: Path, rows: list[dict], world: World) -> None:
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def histories(run, batch, step: int) -> list[dict]:
+    """The step's line of histories.jsonl: {id of an example: [mean reward of each group that answered it]}, in the
+    order of the rows. An epoch holds each example once, so the k-th entry of an id is its accuracy in epoch k. No line
+    where there is but one example: nothing to rank. Every rank must call it."""
+    if len({problem.id for problem in run.problems}) == 1:
+        return []
+    world, line = run.world, {}
+    accuracies = batch.rewards.view(len(batch.examples), -1).mean(1).tolist()             # [B/G], of this rank's rows:
+    rows = range(world.rank, world.size * len(accuracies), world.size)                    # it has every size-th
+    mine = [(row, run.problems[i].id, x) for row, i, x in zip(rows, batch.examples, accuracies, strict=True)]
+    for _, name, accuracy in sorted(world.gather(mine)):
+        line.setdefault(name, []).append(accuracy)
+    return [dict(step=step, accuracy=line)]
+
+
 def rewind(folder: Path, step: int, world: World) -> None:
-    """Drop what metrics.jsonl and rollouts.jsonl say of later steps than the checkpoint: they will be run again."""
-    for file in (folder / "metrics.jsonl", folder / "rollouts.jsonl"):
+    """Drop what the files of a run say of later steps than the checkpoint: they will be run again."""
+    for file in (folder / f"{name}.jsonl" for name in ("metrics", "rollouts", "histories")):
         if world.rank == 0 and file.exists():
             with file.open(encoding="utf-8") as lines:     # a line without its end is one that a kill cut off
                 kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
             file.write_text("".join(kept), encoding="utf-8")
+
+
+def announce(config, run, folder: Path) -> None:
+    """Say what is about to run: the first prompt, its gold answer, how much is done in a step, and where (rank 0)."""
+    if run.world.rank == 0:
+        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
+              f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
+              f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, "
+              f"attention: {model.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
 
 
 def report_base(metrics: dict[str, float], bar) -> None:
@@ -113,6 +167,13 @@ def report_base(metrics: dict[str, float], bar) -> None:
     if metrics["train/accuracy"] in (0, 1) or metrics.get("train/groups_without_variance") == 1:
         bar.write("warning: every group has equal rewards, so there is nothing to learn from: the base must be right "
                   "sometimes, not always; try another --example, a higher --temperature or more --rows")
+
+
+def highlights(metrics: dict[str, float], sets) -> dict[str, float]:
+    """What a person watches while it runs, under short names; the evaluated `sets` where they are among the metrics."""
+    names = {name.split("/")[1]: name for name in ("train/accuracy", "loss/entropy", "train/length")}
+    names |= {name: f"eval/{name}/accuracy" for name in sets}
+    return {short: metrics[name] for short, name in names.items() if name in metrics}
 
 
 def summary(folder: Path, validation: str) -> str:
@@ -136,7 +197,8 @@ def summary(folder: Path, validation: str) -> str:
                       f"best {f'on {validation}: ' if validation else ''}{folder}/checkpoints/step_{best['step']}"])
 
 
-def finish(folder: Path, validation: str) -> None:
-    """Print the table and draw the curves."""
-    print(summary(folder, validation))
-    print(f"curves: {plot.draw([folder], folder / 'curves.png')}")
+def finish(folder: Path, validation: str, world: World) -> None:
+    """Print the table and draw the curves (rank 0)."""
+    if world.rank == 0:
+        print(summary(folder, validation))
+        print(f"curves: {plot.draw([folder], folder / 'curves.png')}")

@@ -23,7 +23,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # read when torch loads: CPU threads that wait sleep. Spinning
                                                       # ones slow the small steps down tenfold on a busy machine.
@@ -46,6 +45,8 @@ class Config:
     """Every setting; the defaults are the laptop recipe. A recipe's name before the options picks other defaults."""
     model: str = "tiny-base"                       # Hugging Face folder or hub id of the base model
     example: tuple[str, ...] = ("tiny-add",)       # training problems: names in data.py, .jsonl or .parquet files
+    label: str = ""                                # the one example's answer, instead of its own
+    reward: str = "outcome"                        # 1 if the boxed answer is right; "format": if there is one at all
     template: str = "chat"                         # prompt: the tokenizer's chat template, or one of data.TEMPLATES
     stop_tokens: tuple[str, ...] = ("<|endoftext|>",)   # a response ends at the first of these
     name: str = ""                                 # results go to runs/NAME; empty: the recipe's, numbered if taken
@@ -78,7 +79,8 @@ PAPER = Config(   # arXiv 2504.20571, section 3.1 and B.4, and the released scri
     model="Qwen/Qwen2.5-Math-1.5B", example=("pi1",), template="qwen2.5-math",
     stop_tokens=("<|im_end|>", "<|endoftext|>"), steps=2000, rows=128, max_new_tokens=3072, temperature=0.6, lr=1e-6,
     heldout=(), validation="", eval_every=20, max_rows=256, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
-RECIPES = {
+RECIPES = {   # B.4 gives each model's steps, and R1-Distill's longer responses; all else as above. Stop tokens are ours:
+    # those that end a turn by the model's own chat template (released scripts exist for Qwen2.5-Math-1.5B alone).
     "tiny": Config(),
     "qwen2.5-math-1.5b": PAPER,
     "qwen2.5-math-7b": replace(PAPER, model="Qwen/Qwen2.5-Math-7B", steps=1000),
@@ -141,6 +143,7 @@ class Run:
 @dataclass
 class Batch:
     """This rank's B responses of a step, in group order."""
+    examples: list[int]         # [B/G], which problem each group answers
     prompts: list[Tensor]       # [P_i]
     responses: list[Tensor]     # [T_i], stop token included
     behaviour: list[Tensor]     # [T_i], log-probs of the tokens when they were sampled
@@ -170,9 +173,12 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
     sampled = time.perf_counter()
     texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
-    graded = verify.rewards(texts, [run.problems[i].answer for i in chosen for _ in range(G)], require_box=True)
+    if config.reward == "format":       # the paper's baseline: any boxed answer
+        graded = verify.Rewards(float(verify.extract_answer(text, require_box=True) is not None) for text in texts)
+    else:
+        graded = verify.rewards(texts, [run.problems[i].answer for i in chosen for _ in range(G)], require_box=True)
     rewards = torch.tensor(graded)                                                                            # [B]
-    batch = Batch([run.prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
+    batch = Batch(chosen, [run.prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
                   rollouts.finished, rewards, group_advantages(rewards, G))
     done = time.perf_counter()
     sums = {"train/accuracy": rewards.sum().item(), "train/boxed": sum("\\boxed" in text for text in texts),
@@ -252,7 +258,9 @@ def prepare(config: Config, world: policy.World) -> Run:
     record.check(config, world)
     if config.group_size < 2:
         raise ValueError("--group-size must be at least 2: a response is compared with the rest of its group")
-    problems = [problem for name in config.example for problem in data.load(name)]
+    if config.reward not in ("outcome", "format"):
+        raise ValueError(f"--reward must be outcome or format, got {config.reward!r}")
+    problems = record.load_examples(config.example, config.label)
     sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
     stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
@@ -274,19 +282,12 @@ def train(config: Config, recipe: str) -> None:
     world = policy.start()
     try:
         run = prepare(config, world)
-        saved = Path(config.resume, "checkpoints")
-        done = policy.load_checkpoint(saved, run.actor, run.optimizer) if config.resume else 0
-        if done >= config.steps:
-            raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
+        done = record.resume(config, run.actor, run.optimizer)
         folder = record.open_run(config, recipe, world)
     except (ValueError, FileNotFoundError) as error:
         record.fail(error)
     record.rewind(folder, done, world)
-    if world.rank == 0:
-        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
-              f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
-              f"{config.updates_per_rollout} update(s); {world.size} process(es) on {world.device.type}, attention: "
-              f"{model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
+    record.announce(config, run, folder)
     if done == 0:
         record.append(folder / "metrics.jsonl", [{"step": 0} | evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
@@ -308,14 +309,13 @@ def train(config: Config, recipe: str) -> None:
             metrics |= evaluations(config, run)
         record.append(folder / "metrics.jsonl", [{"step": step} | metrics], world)
         record.append(folder / "rollouts.jsonl", samples(batch, step, config.group_size), world)
+        record.append(folder / "histories.jsonl", record.histories(run, batch, step), world)
         if evaluating:
             policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", run.actor, run.optimizer, run.tokenizer,
                                    world, run.dtype)
-        shown |= {name.split("/")[1]: metrics[name] for name in ("train/accuracy", "loss/entropy", "train/length")}
-        shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
+        shown |= record.highlights(metrics, run.sets)
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
-    if world.rank == 0:
-        record.finish(folder, config.validation)
+    record.finish(folder, config.validation, world)
     dist.destroy_process_group()
 
 

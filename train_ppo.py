@@ -24,7 +24,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # read when torch loads: CPU threads that wait sleep. Spinning
                                                       # ones slow the small steps down tenfold on a busy machine.
@@ -145,6 +144,7 @@ class Run(train_grpo.Run):
 @dataclass
 class Batch:
     """This rank's B responses of a step, row by row."""
+    examples: list[int]         # [B/G], which problem each row holds
     prompts: list[Tensor]       # [P_i]
     responses: list[Tensor]     # [T_i], stop token included
     behaviour: list[Tensor]     # [T_i], log-probs of the tokens when they were sampled
@@ -169,7 +169,7 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
     graded = verify.rewards(texts, [run.problems[i].answer for i in chosen for _ in range(G)], require_box=True)
     rewards = torch.tensor(graded)                                                                            # [B]
-    batch = Batch([run.prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
+    batch = Batch(chosen, [run.prompts[i] for i in chosen for _ in range(G)], rollouts.tokens, rollouts.logprobs, texts,
                   rollouts.finished, rewards)
     done = time.perf_counter()
     sums = {"train/accuracy": rewards.sum().item(), "train/boxed": sum("\\boxed" in text for text in texts),
@@ -269,7 +269,7 @@ def prepare(config: Config, world: policy.World) -> Run:
     record.check(config, world)
     if not (0 <= config.gamma <= 1 and 0 <= config.lam <= 1):
         raise ValueError(f"--gamma and --lam must be in [0, 1], got {config.gamma} and {config.lam}")
-    problems = [problem for name in config.example for problem in data.load(name)]
+    problems = record.load_examples(config.example)
     sets = {name: data.load(source_and_temperature(name)[0]) for name in (*config.heldout, config.validation) if name}
     tokenizer, dtype = model.load_tokenizer(config.model), getattr(torch, config.dtype)
     stop_ids = data.stop_ids(tokenizer, config.stop_tokens)
@@ -298,19 +298,12 @@ def train(config: Config, recipe: str) -> None:
     try:
         run = prepare(config, world)
         others = dict(critic=(run.critic, run.critic_optimizer))
-        saved = Path(config.resume, "checkpoints")
-        done = policy.load_checkpoint(saved, run.actor, run.optimizer, **others) if config.resume else 0
-        if done >= config.steps:
-            raise ValueError(f"{config.resume} has done its {done} steps; give more --steps to go on")
+        done = record.resume(config, run.actor, run.optimizer, **others)
         folder = record.open_run(config, recipe, world)
     except (ValueError, FileNotFoundError) as error:
         record.fail(error)
     record.rewind(folder, done, world)
-    if world.rank == 0:
-        print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
-              f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
-              f"{config.updates_per_rollout} update(s); {world.size} process(es) on {world.device.type}, attention: "
-              f"{model.attention_backend(world.device.type, run.dtype)}; results: {folder}")
+    record.announce(config, run, folder)
     if done == 0:
         record.append(folder / "metrics.jsonl", [{"step": 0} | train_grpo.evaluations(config, run)], world)
     bar = tqdm(range(done + 1, config.steps + 1), initial=done, total=config.steps, unit="step", disable=world.rank > 0)
@@ -332,14 +325,13 @@ def train(config: Config, recipe: str) -> None:
             metrics |= train_grpo.evaluations(config, run)
         record.append(folder / "metrics.jsonl", [{"step": step} | metrics], world)
         record.append(folder / "rollouts.jsonl", samples(batch, step, config.group_size), world)
+        record.append(folder / "histories.jsonl", record.histories(run, batch, step), world)
         if evaluating:
             policy.save_checkpoint(folder / "checkpoints" / f"step_{step}", run.actor, run.optimizer, run.tokenizer,
                                    world, run.dtype, **others)
-        shown |= {name.split("/")[1]: metrics[name] for name in ("train/accuracy", "loss/entropy", "train/length")}
-        shown |= {name: metrics[f"eval/{name}/accuracy"] for name in run.sets if evaluating}
+        shown |= record.highlights(metrics, run.sets)
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
-    if world.rank == 0:
-        record.finish(folder, config.validation)
+    record.finish(folder, config.validation, world)
     dist.destroy_process_group()
 
 

@@ -12,7 +12,7 @@ from sample import generate
 
 def evaluate(decoder: Decoder, tokenizer, problems: list[data.Problem], world: World, *, template: str,
              stop_ids: list[int], max_new_tokens: int, temperature: float = 0.0, seed: int = 0,
-             max_rows: int = 256) -> dict[str, float]:
+             cache_gib: float = 0.0) -> dict[str, float]:
     """One response to each problem (temperature 0: greedy), shared out over the ranks; every rank gets the result.
 
     Returns `accuracy` (needs the box), `boxed`, `finished` (shares of 1), `length` (mean tokens), `timeouts` and
@@ -24,7 +24,7 @@ def evaluate(decoder: Decoder, tokenizer, problems: list[data.Problem], world: W
     if mine:
         prompts = [data.encode(tokenizer, data.render(tokenizer, p.question, template)) for p in mine]
         rollouts = generate(decoder, prompts, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed,
-                            stop_ids=stop_ids, sequences=numbers, max_rows=max_rows)
+                            stop_ids=stop_ids, sequences=numbers, cache_gib=cache_gib)
         texts = tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
         graded = verify.rewards(texts, [p.answer for p in mine], require_box=True)
         rows = [(p.category, r, "\\boxed" in text, done, len(tokens)) for p, r, text, done, tokens

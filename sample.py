@@ -1,14 +1,20 @@
-"""Batched generation with a KV cache, over the training weights themselves.
+"""Batched generation with a KV cache, over the training weights themselves: a small inference engine.
 
     python sample.py --model tiny-base --prompt "Tom has 57 apples and buys 39 more. How many?" --chat --n 4
 
-The prompts run once through the same forward as in training (`PackedAttention`), each distinct one once; their keys
-and values open the cache rows of their responses. Then each step feeds one token a row. Rows that have stopped leave.
-Every draw depends on (seed, step, sequence, position) alone (contract 8): not on the batch, the rank or the order.
+A *row* of the cache is a place in which one response is decoded. How many rows there are follows from a memory budget;
+the responses wait in a queue, and when one ends the next takes its row, or, when none waits, the last row's response
+moves there: so the rows in use are always the first ones, and a decoding step is one batched forward over them.
+
+A prompt runs once, through the forward of training (`PackedAttention`), all but its last token; its keys and values are
+shared by all its responses. That last token is the first that a row feeds, so every token is drawn in the same way.
+Every draw depends on (seed, step, sequence, position) alone (contract 8): not on the row, the rank or the order.
 """
 
+import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +25,11 @@ from tqdm import tqdm
 
 import data
 import model
-from kernels import head_logits, sample_tokens
-from model import Decoder, PackedAttention
+from kernels import backend, decode_attention, head_logits, sample_tokens
+from model import Decoder, PackedAttention, PretrainedConfig
+
+STEPS_BETWEEN_LOOKS = 16       # on CUDA the host asks only so often which rows have ended: asking waits for the GPU
+PREFILL_TOKENS = 16_384        # prompt tokens that run in about one forward: bounds the activations
 
 
 @dataclass
@@ -34,80 +43,151 @@ class Rollouts:
     prompt_index: list[int]
 
 
-class Cache:
-    """Keys and values of R rows, [layers, R, kv_heads, capacity, head_dim], and the attention of one new token a row.
+class Engine:
+    """Keys and values of U prompts and R rows, the state of the rows, and the step that draws a token for each.
 
-    Slots [0, P) hold the row's prompt, where P is the longest prompt's length; then one slot a step, the same for all
-    rows. `hidden` masks the gap behind a shorter prompt."""
+    Where our Triton kernel runs, a row sees its prompt in `prompt_k` and its own tokens in `k`: no prompt is copied.
+    torch's attention wants all that a row sees in one piece, so elsewhere a row begins with a copy of its prompt."""
 
-    def __init__(self, keys: list[Tensor], values: list[Tensor], rows: Tensor, hidden: Tensor, capacity: int):
-        """keys, values: a tensor [N, kv_heads, head_dim] a layer over the packed prompts; rows [R, P]: which of the N
-        tokens stands in each slot; hidden [R, P]: true where none does; capacity: slots in all."""
-        (R, P), (_, heads, head_dim) = rows.shape, keys[0].shape
-        self.k = keys[0].new_empty(len(keys), R, heads, capacity, head_dim)
-        self.v = torch.empty_like(self.k)
-        for layer, (k, v) in enumerate(zip(keys, values, strict=True)):
-            self.k[layer, :, :, :P] = k[rows].transpose(1, 2)                # [R, P, heads, hd] -> [R, heads, P, hd]
-            self.v[layer, :, :, :P] = v[rows].transpose(1, 2)
-        self.mask = None
-        if hidden.any():       # [R, 1, 1, capacity], true where a row may look; no mask at all is faster
-            self.mask = ~F.pad(hidden, (0, capacity - P))[:, None, None]
-        self.length = P
+    def __init__(self, decoder: Decoder, rows: int, prompts: int, longest: int, max_new_tokens: int,
+                 stop_ids: list[int], draw):
+        """longest: tokens of the longest prompt; draw(logits [A, V], sequences [A], positions [A]) -> [A], [A]."""
+        weight, config = next(decoder.parameters()), decoder.config
+        self.decoder, self.draw, self.max_new_tokens = decoder, draw, max_new_tokens
+        self.device, self.shared = weight.device, backend(weight) == "triton"
+        self.stop_ids = torch.tensor(stop_ids, dtype=torch.int64, device=self.device)
+        own = max_new_tokens + (1 if self.shared else longest)           # a row's first own token is its prompt's last
+        L, heads, hd = config.num_hidden_layers, config.num_key_value_heads, model.head_dim(config)
+        self.prompt_k, self.prompt_v = weight.new_zeros(2, L, prompts, heads, longest - 1, hd)
+        self.k, self.v = weight.new_zeros(2, L, rows, heads, own, hd)
+        # What is drawn; the last column takes what a row that has ended writes until the host looks
+        self.tokens = torch.zeros(rows, max_new_tokens + 1, dtype=torch.int64, device=self.device)
+        self.logprobs = torch.zeros(rows, max_new_tokens + 1, device=self.device)
+        # A row feeds `token`, which stands at `position` of its sequence and in its own slot position - offset, behind
+        # the first `prefilled` tokens of its `prompt`; `count` tokens are drawn; it is `alive` until its response ends
+        self.state = torch.zeros(8, rows, dtype=torch.int64, device=self.device)
+        (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,
+         self.alive) = self.state                                                                             # [R] each
+        self.place = {}                        # number of a prompt -> which of the U holds it
+        self.graphs, self.pool = {}, None
+
+    def hold(self, wanted: list[int], prompts: list[Tensor]) -> None:
+        """Have the `wanted` ones (at most U numbers) of `prompts` here, each in its `place`; forget the others."""
+        new = [i for i in wanted if i not in self.place]
+        self.place = {i: place for i, place in self.place.items() if i in wanted}
+        self.place |= zip(new, set(range(self.prompt_k.shape[1])) - set(self.place.values()))
+        new = [i for i in new if len(prompts[i]) > 1]         # a prompt of one token has nothing to prefill
+        part_size = PREFILL_TOKENS // max(map(len, prompts)) + 1
+        for part in (new[first:first + part_size] for first in range(0, len(new), part_size)):
+            self.prefill([prompts[i][:-1] for i in part], [self.place[i] for i in part])
+
+    def prefill(self, prompts: list[Tensor], places: list[int]) -> None:
+        """Run `prompts` ([P_i] >= 1 each), packed, for the keys and values that go to `places` among the U."""
+        lengths, places = torch.tensor([len(p) for p in prompts]), torch.tensor(places, device=self.device)   # [S] each
+        start, P = lengths.cumsum(0) - lengths, int(lengths.max())
+        packed = PackedAttention([(int(s), int(n), 0, 0) for s, n in zip(start, lengths)], self.device, self.k.dtype)
+        # [S, P]; what stands behind a shorter prompt is never looked at
+        index = (start[:, None] + torch.arange(P)).clamp(max=int(lengths.sum()) - 1).to(self.device)
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            self.prompt_k[layer, places, :, :P] = k[index].transpose(1, 2)    # [S, P, heads, hd] -> [S, heads, P, hd]
+            self.prompt_v[layer, places, :, :P] = v[index].transpose(1, 2)
+            return packed(layer, q, k, v)
+
+        positions = torch.cat([torch.arange(n) for n in lengths]).to(self.device)                               # [N]
+        self.decoder(torch.cat(prompts).to(self.device), positions, attend, lambda hidden, weight: None)
+
+    def seat(self, first: int, prompts: list[tuple[int, Tensor]], sequences: list[int]) -> None:
+        """Begin responses in the rows from `first` on: (number, tokens [P]) of each one's prompt, its own number."""
+        columns = [(int(tokens[-1]), P := len(tokens) - 1, P if self.shared else 0, self.place[i], P, sequence, 0, 1)
+                   for (i, tokens), sequence in zip(prompts, sequences, strict=True)]
+        rows = slice(first, first + len(columns))
+        self.state[:, rows] = torch.tensor(columns, device=self.device).T
+        if not self.shared:
+            for layer in range(len(self.k)):
+                self.k[layer, rows, :, :self.prompt_k.shape[3]] = self.prompt_k[layer, self.prompt[rows]]
+                self.v[layer, rows, :, :self.prompt_v.shape[3]] = self.prompt_v[layer, self.prompt[rows]]
+
+    def close_ranks(self, source: list[int], target: list[int], A: int) -> None:
+        """Move rows from `source` to `target` so that the first A are those that go on; empty the others."""
+        if source:
+            used = int((self.position - self.offset).max()) + 1
+            source, target = torch.tensor(source, device=self.device), torch.tensor(target, device=self.device)
+            for rows in (*self.k, *self.v):           # a layer at a time: the copy in between is small
+                rows[target, :, :used] = rows[source, :, :used]
+            for rows in (self.tokens, self.logprobs, self.state.T):
+                rows[target] = rows[source]
+        self.state[:, A:] = 0                         # a graph may step them still: they see one key, and draw nothing
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [R, heads, hd] of the token in slot `length`, k, v [R, kv_heads, hd] -> [R, heads, hd]."""
-        self.k[layer, :, :, self.length] = k
-        self.v[layer, :, :, self.length] = v
-        end = self.length + 1
+        """Attention of a step: q [A, heads, hd] and k, v [A, kv_heads, hd] of a new token a row -> [A, heads, hd]."""
+        A, keys, values = len(q), self.k[layer], self.v[layer]
+        keys[self.row, :, self.slot] = k
+        values[self.row, :, self.slot] = v
+        if self.shared:
+            return decode_attention(q, self.prompt_k[layer], self.prompt_v[layer], self.prompt[:A], self.prefilled[:A],
+                                    keys[:A], values[:A], self.slot + 1)
         # The query heads of one kv head stand where SDPA expects query positions: grouped heads without a copy
-        q = q.unflatten(1, (k.shape[1], -1))                                  # [R, kv_heads, heads/kv_heads, hd]
-        mask = None if self.mask is None else self.mask[..., :end]
-        out = F.scaled_dot_product_attention(q, self.k[layer, :, :, :end], self.v[layer, :, :, :end], mask)
-        return out.flatten(1, 2)
+        q, used = q.unflatten(1, (k.shape[1], -1)), self.mask.shape[-1]        # [A, kv_heads, heads/kv_heads, hd]
+        return F.scaled_dot_product_attention(q, keys[:A, :, :used], values[:A, :, :used], self.mask).flatten(1, 2)
 
-    def keep(self, rows: Tensor) -> None:
-        """Let all rows but `rows` [R'] (ascending) leave."""
-        for whole in (*self.k, *self.v):       # to the front, in place, a layer at a time: the copy between is small
-            whole[:len(rows), :, :self.length] = whole[rows, :, :self.length]
-        self.k, self.v = self.k[:, :len(rows)], self.v[:, :len(rows)]
-        self.mask = None if self.mask is None else self.mask[rows]
+    def step(self, A: int) -> None:
+        """One token for each of the first A rows. It writes in place and never asks the host (on CUDA), so that a graph
+        can replay it; for a row that is not alive it changes nothing that counts."""
+        token, position, offset, _, _, sequence, count, alive = self.state[:, :A]
+        self.row, self.slot = torch.arange(A, device=self.device), position - offset                              # [A]
+        if not self.shared:
+            self.mask = torch.arange(int(self.slot.max()) + 1) <= self.slot[:, None, None, None]  # [A, 1, 1, used]
+        logits = self.decoder(token, position, self, head_logits)                                              # [A, V]
+        drawn, logprob = self.draw(logits, sequence, position + 1)                                        # [A] each
+        self.tokens[:A].scatter_(1, count[:, None], drawn[:, None])
+        self.logprobs[:A].scatter_(1, count[:, None], logprob[:, None])
+        token += alive * (drawn - token)
+        position += alive
+        count += alive
+        alive &= ~(drawn[:, None] == self.stop_ids).any(1) & (count < self.max_new_tokens)
+
+    def advance(self, A: int) -> None:
+        """Step the first A rows: once on a CPU; on CUDA a few times, by a graph that was captured for about A rows."""
+        if self.device.type != "cuda":
+            return self.step(A)
+        size = min(graph_size(A), len(self.token))
+        if size not in self.graphs:
+            self.graphs[size] = self.capture(size)
+        for _ in range(STEPS_BETWEEN_LOOKS):
+            self.graphs[size].replay()
+
+    def capture(self, size: int) -> torch.cuda.CUDAGraph:
+        """The step of `size` rows as one CUDA graph: some 500 kernels of 28 layers, which one call then replays."""
+        alive = self.alive.clone()
+        self.alive.zero_()                            # so a step changes nothing, and can run to load its kernels
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self.step(size)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool):
+            self.step(size)
+        self.pool = graph.pool()                      # graphs run one at a time: one piece of memory serves all
+        self.alive.copy_(alive)
+        return graph
+
+    def result(self, row: int) -> tuple[Tensor, Tensor, bool]:
+        """The response in a row that has ended -> (tokens [T], logprobs [T], whether it stopped by itself)."""
+        T = int(self.count[row])
+        tokens, logprobs = (x[row, :T].to("cpu", copy=True) for x in (self.tokens, self.logprobs))
+        return tokens, logprobs, bool((self.tokens[row, T - 1] == self.stop_ids).any())
 
 
-def prefill(decoder: Decoder, prompts: list[Tensor], capacity: int, device) -> tuple[Tensor, Tensor, Cache]:
-    """prompts: R tensors [P_r] -> logits [R, V] after each, positions [R] of the next token, and the cache.
-
-    Equal prompts run once."""
-    distinct, start, sequences, N = {}, [], [], 0
-    for prompt in prompts:
-        key = tuple(prompt.tolist())
-        if key not in distinct:
-            distinct[key] = N
-            sequences.append((N, len(key), 0, 0))
-            N += len(key)
-        start.append(distinct[key])
-    keys, values = [], []
-    packed = PackedAttention(sequences, device, next(decoder.parameters()).dtype)
-
-    def attend(layer, q, k, v):
-        keys.append(k)
-        values.append(v)
-        return packed(layer, q, k, v)
-
-    tokens = torch.tensor([token for key in distinct for token in key], device=device)                    # [N]
-    positions = torch.cat([torch.arange(len(key)) for key in distinct]).to(device)                        # [N]
-    start = torch.tensor(start, device=device)                                                            # [R]
-    length = torch.tensor([len(prompt) for prompt in prompts], device=device)                             # [R]
-    slot = torch.arange(int(length.max()), device=device)                                                 # [P]
-    hidden = slot >= length[:, None]                                                                      # [R, P]
-    rows = (start[:, None] + slot).masked_fill(hidden, 0)                                                 # [R, P]
-    last = start + length - 1                                                                             # [R]
-    unique, row_of = last.unique(return_inverse=True)
-    logits = decoder(tokens, positions, attend, lambda h, weight: head_logits(h[unique], weight))[row_of]    # [R, V]
-    return logits, length, Cache(keys, values, rows, hidden, capacity)
+def graph_size(rows: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: few graphs, and at most a third of a step's rows are empty."""
+    power = 1 << (rows - 1).bit_length()
+    return power * 3 // 4 if power >= 4 and rows <= power * 3 // 4 else power
 
 
 def restrict(logits: Tensor, top_p: float, top_k: int) -> Tensor:
-    """Set to -inf all logits [R, V] but the `top_k` largest (0: all) and the smallest set of probability >= top_p.
+    """Set to -inf all logits [A, V] but the `top_k` largest (0: all) and the smallest set of probability >= top_p.
 
     For sampling and evaluation only: a policy trained on restricted samples would be scored as unrestricted."""
     if top_k:
@@ -120,88 +200,107 @@ def restrict(logits: Tensor, top_p: float, top_k: int) -> Tensor:
     return logits
 
 
-@torch.no_grad()
-def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tokens: int, temperature: float = 1.0,
-             stop_ids: list[int], seed: int = 0, step: int = 0, sequences: list[int] | None = None,
-             max_rows: int = 1024, top_p: float = 1.0, top_k: int = 0, progress: bool = False) -> Rollouts:
-    """Sample `n` responses to each prompt ([P] int64) until a stop token or `max_new_tokens`; temperature 0 is greedy.
-
-    Response j to prompt i has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at
-    position t is a function of (seed, step, s, t) and the model. At most `max_rows` responses decode at a time. Raises
-    ValueError for settings that cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
-    check_prompts(decoder, prompts, n, max_new_tokens, temperature, stop_ids)
-    if not 0 < top_p <= 1 or top_k < 0:
-        raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
-    device = next(decoder.parameters()).device
-    total, threads = len(prompts) * n, torch.get_num_threads()
-    if device.type == "cpu" and decoder.config.hidden_size <= 512:
-        torch.set_num_threads(1)      # a decoding step of so small a model is shorter than waking a second thread
-    rollouts = Rollouts([], [], [], [s // n for s in range(total)])
-    bar = tqdm(total=total, desc="sample", unit="response", leave=False, disable=not progress)
-    for first in range(0, total, max_rows):
-        wave = range(first, min(first + max_rows, total))
-        numbers = torch.tensor([sequences[s] if sequences else s for s in wave], device=device)
-        tokens, logprobs, lengths, finished = decode(
-            decoder, [prompts[s // n] for s in wave], numbers, max_new_tokens, temperature,
-            torch.tensor(stop_ids, device=device), seed, step, top_p, top_k, bar)
-        rollouts.tokens += [row[:length] for row, length in zip(tokens, lengths)]
-        rollouts.logprobs += [row[:length] for row, length in zip(logprobs, lengths)]
-        rollouts.finished += finished
-    bar.close()
-    torch.set_num_threads(threads)
-    return rollouts
-
-
-def decode(decoder: Decoder, prompts: list[Tensor], sequences: Tensor, max_new_tokens: int, temperature: float,
-           stop_ids: Tensor, seed: int, step: int, top_p: float, top_k: int, bar: tqdm):
-    """One wave: R prompts, their `sequences` [R] -> tokens, logprobs [R, max_new_tokens]; lengths, finished of R."""
-    R, device = len(prompts), sequences.device
-    capacity = max(len(prompt) for prompt in prompts) + max_new_tokens
-    logits, positions, cache = prefill(decoder, prompts, capacity, device)             # [R, V], [R]
-    tokens = torch.zeros(R, max_new_tokens, dtype=torch.int64, device=device)
-    logprobs = torch.zeros(R, max_new_tokens, device=device)
-    lengths = torch.full((R,), max_new_tokens, device=device)
-    finished = torch.zeros(R, dtype=torch.bool, device=device)
-    rows = torch.arange(R, device=device)                      # [A]: which responses the A rows of the cache decode
-    for t in range(max_new_tokens):
-        if top_k or top_p < 1:
-            logits = restrict(logits, top_p, top_k)
-        token, logprob = sample_tokens(logits, temperature, seed, step, sequences[rows], positions)        # [A] each
-        tokens[rows, t], logprobs[rows, t] = token, logprob
-        stopped = torch.isin(token, stop_ids) & ~finished[rows]
-        if stopped.any():
-            lengths[rows[stopped]] = t + 1
-            finished[rows[stopped]] = True
-            bar.update(int(stopped.sum()))
-            alive = (~finished[rows]).nonzero().squeeze(1)
-            if len(alive) == 0:
-                break
-            if len(alive) <= 0.75 * len(rows):         # leaving copies the cache: do it when a quarter has finished
-                cache.keep(alive)
-                rows, token, positions = rows[alive], token[alive], positions[alive]
-        if t + 1 < max_new_tokens:
-            logits = decoder(token, positions, cache, head_logits)                                          # [A, V]
-            cache.length += 1
-            positions = positions + 1
-    bar.update(R - int(finished.sum()))
-    return tokens.cpu(), logprobs.cpu(), lengths.tolist(), finished.tolist()
-
-
-def check_prompts(decoder: Decoder, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
-                  stop_ids: list[int]) -> None:
-    """Raise ValueError for what `generate` cannot do, before any work."""
+def rows_that_fit(config: PretrainedConfig, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
+                  stop_ids: list[int], cache_gib: float, dtype: torch.dtype, device: torch.device) -> int:
+    """How many of the len(prompts) * n responses decode at a time in `cache_gib` GiB of keys, values and logits (0: 80%
+    of what is free on a GPU; a quarter of a computer's memory, for its processes together). Every row has room for the
+    longest prompt and max_new_tokens: running out of memory is foreseen. ValueError for what cannot be generated."""
     if not prompts or min(len(prompt) for prompt in prompts) == 0:
         raise ValueError("a prompt is empty: give at least one token")
     if n < 1 or max_new_tokens < 1:
         raise ValueError(f"n and max_new_tokens must be at least 1, got {n} and {max_new_tokens}")
     if temperature < 0:
         raise ValueError(f"temperature must be 0 (greedy) or more, got {temperature}")
-    longest, room = max(len(prompt) for prompt in prompts), decoder.config.max_position_embeddings
+    longest, room = max(len(prompt) for prompt in prompts), config.max_position_embeddings
     if longest + max_new_tokens > room:
         raise ValueError(f"a prompt of {longest} tokens and max_new_tokens {max_new_tokens} do not fit into the "
                          f"model's {room} positions; lower --max-new-tokens")
-    if bad := [i for i in stop_ids if not 0 <= i < decoder.config.vocab_size]:
-        raise ValueError(f"stop id {bad[0]} is outside the model's vocabulary of {decoder.config.vocab_size}")
+    if bad := [i for i in stop_ids if not 0 <= i < config.vocab_size]:
+        raise ValueError(f"stop id {bad[0]} is outside the model's vocabulary of {config.vocab_size}")
+    budget = cache_gib * 2**30 or free_memory(device)
+    token = 2 * config.num_hidden_layers * config.num_key_value_heads * model.head_dim(config) * dtype.itemsize
+    prompt, distinct = token * longest, len({tuple(p.tolist()) for p in prompts})
+    shared = backend(torch.empty(0, dtype=dtype, device=device)) == "triton"
+    row = token * (max_new_tokens + 1) + 8 * config.vocab_size + (0 if shared else prompt)
+    # Every prompt is held, or where they are more than the rows, one for each row
+    rows = max((budget - distinct * prompt) // row, min(distinct, budget // (row + prompt)))
+    if rows < 1:
+        raise ValueError(f"one response needs {(row + prompt) / 2**30:.3g} GiB for keys, values and logits, there are "
+                         f"{budget / 2**30:.3g}; raise --cache-gib or lower --max-new-tokens")
+    return min(int(rows), len(prompts) * n)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes to plan with where no budget is given."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()              # what torch keeps in reserve is free too
+        return 0.8 * torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4 / int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+@torch.no_grad()
+def stream(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_tokens: int, temperature: float = 1.0,
+           stop_ids: list[int], seed: int = 0, step: int = 0, sequences: list[int] | None = None, top_p: float = 1.0,
+           top_k: int = 0, cache_gib: float = 0.0) -> Iterator[tuple[int, Tensor, Tensor, bool]]:
+    """Sample `n` responses to each prompt ([P] int64) until a stop token or `max_new_tokens`; temperature 0 is greedy.
+    Yields (i * n + j, tokens [T], logprobs [T], finished) of response j to prompt i as soon as it has ended.
+
+    The response has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at position t
+    is a function of (seed, step, s, t) and the model. `cache_gib`: see `rows_that_fit`. Raises ValueError for settings
+    that cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
+    weight = next(decoder.parameters())
+    R = rows_that_fit(decoder.config, prompts, n, max_new_tokens, temperature, stop_ids, cache_gib, weight.dtype,
+                      weight.device)
+    if not 0 < top_p <= 1 or top_k < 0:
+        raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
+
+    def draw(logits: Tensor, sequences: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        if top_k or top_p < 1:
+            logits = restrict(logits, top_p, top_k)
+        return sample_tokens(logits, temperature, seed, step, sequences, positions)
+
+    first = {}
+    number = [first.setdefault(tuple(prompt.tolist()), i) for i, prompt in enumerate(prompts)]     # equal: the first's
+    engine = Engine(decoder, R, min(len(first), R), max(map(len, prompts)), max_new_tokens, stop_ids, draw)
+    queue = sorted(range(len(prompts) * n), key=lambda s: number[s // n])    # responses to equal prompts side by side
+    running = []                                                             # the responses in the first rows
+    while queue or running:
+        if new := queue[:R - len(running)]:
+            del queue[:len(new)]
+            engine.hold(list(dict.fromkeys(number[s // n] for s in running + new)), prompts)
+            engine.seat(len(running), [(number[s // n], prompts[s // n]) for s in new],
+                        [sequences[s] if sequences else s for s in new])
+            running += new
+        engine.advance(len(running))
+        alive = engine.alive[:len(running)].tolist()
+        if not all(alive):
+            for r, s in enumerate(running):
+                if not alive[r]:
+                    yield s, *engine.result(r)
+            # A row that goes on and stands behind the number that do moves into the place of one that has ended
+            A = sum(alive)
+            target, source = [r for r in range(A) if not alive[r]], [r for r in range(A, len(alive)) if alive[r]]
+            engine.close_ranks(source, target, A)
+            for r, behind in zip(target, source, strict=True):
+                running[r] = running[behind]
+            del running[A:]
+
+
+def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, progress: bool = False, **settings) -> Rollouts:
+    """All that `stream` yields (`settings` are its), in the order of the prompts; `progress` shows a bar."""
+    total, threads = len(prompts) * n, torch.get_num_threads()
+    if next(decoder.parameters()).device.type == "cpu" and decoder.config.hidden_size <= 512:
+        torch.set_num_threads(1)      # a decoding step of so small a model is shorter than waking a second thread
+    responses = [None] * total
+    try:
+        for i, *response in tqdm(stream(decoder, prompts, n=n, **settings), "sample", total, leave=False,
+                                 unit="response", disable=not progress):
+            responses[i] = response
+    finally:
+        torch.set_num_threads(threads)
+    torch.cuda.empty_cache()          # the cache goes back whole: a part kept in use would make the next one not fit
+    tokens, logprobs, finished = (list(each) for each in zip(*responses, strict=True))
+    return Rollouts(tokens, logprobs, finished, [i // n for i in range(total)])
 
 
 # ---------------------------------------------------------------- command line
@@ -218,6 +317,7 @@ class Config:
     temperature: float = 0.6                    # 0: greedy
     top_p: float = 1.0                          # 1: off
     top_k: int = 0                              # 0: off
+    cache_gib: float = 0.0                      # GiB for keys, values and logits; 0: by what the device has free
     stop_tokens: tuple[str, ...] = ()           # end of a response; empty: the tokenizer's end-of-text token
     seed: int = 0
 
@@ -233,13 +333,12 @@ def main(config: Config) -> None:
         rollouts = generate(decoder, [data.encode(tokenizer, text)], n=config.n, max_new_tokens=config.max_new_tokens,
                             temperature=config.temperature, seed=config.seed, top_p=config.top_p, top_k=config.top_k,
                             stop_ids=data.stop_ids(tokenizer, config.stop_tokens or (tokenizer.eos_token,)),
-                            progress=True)
+                            cache_gib=config.cache_gib, progress=True)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"sample.py: {error}")
     seconds, count = time.perf_counter() - clock, sum(map(len, rollouts.tokens))
     for i, (tokens, finished) in enumerate(zip(rollouts.tokens, rollouts.finished, strict=True)):
-        end = "stopped by itself" if finished else "cut off"
-        print(f"--- {i + 1} of {config.n}: {len(tokens)} tokens, {end}")
+        print(f"--- {i + 1} of {config.n}: {len(tokens)} tokens, {'stopped by itself' if finished else 'cut off'}")
         print(tokenizer.decode(tokens, skip_special_tokens=True))
     print(f"--- {count} tokens in {seconds:.2f} s: {count / seconds:.0f} tokens/s on {device}")
 

@@ -1,10 +1,14 @@
 """sample.py: what is drawn, from which distribution, and that nothing but the counter decides it."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
-from conftest import FAMILIES, oracle
+from conftest import FAMILIES, ROOT, oracle
+from transformers import Qwen2Config
 
 import model
 import policy
@@ -58,14 +62,126 @@ def test_first_tokens_follow_the_softmax_at_the_temperature(folders):
     assert chi2 < cells + 4 * math.sqrt(2 * cells)          # mean + 4 standard deviations of chi-square
 
 
-def test_the_same_counter_draws_the_same_tokens_whatever_the_batch_and_the_waves(folders):
-    decoder = model.load(folders["qwen2-tied"])
-    whole = generate(decoder, n=6)                           # sequences 0 .. 17
-    waves = generate(decoder, n=6, max_rows=4)
-    share = generate(decoder, PROMPTS[1:2], n=6, sequences=list(range(6, 12)))      # as a second rank would draw its part
-    assert [t.tolist() for t in waves.tokens] == [t.tolist() for t in whole.tokens]
+STOPS = list(range(0, 300, 10))                              # one token in ten ends a response: rows leave all the time
+ROW = 2 * 2 * 2 * 16 * 4                                     # bytes a token: k and v, 2 layers, 2 kv heads of 16, fp32
+
+
+def gib_for(rows: int, prompts=PROMPTS, new: int = 24) -> float:
+    """The least budget in which `rows` responses decode at a time, out of the shapes; all prompts are held apart."""
+    longest = max(map(len, prompts))
+    return (len(prompts) * longest * ROW + rows * (ROW * (longest + new + 1) + 300 * 8)) / 2**30
+
+
+@pytest.mark.parametrize("name", ["qwen2-tied", "qwen3-tied", "llama-rope3"])
+def test_the_same_counter_draws_the_same_tokens_whatever_runs_beside_it(folders, name):
+    decoder = model.load(folders[name])
+    whole = generate(decoder, n=6, stop_ids=STOPS)                                  # sequences 0 .. 17, all at a time
+    few = generate(decoder, n=6, stop_ids=STOPS, cache_gib=gib_for(4))              # 4 rows, refilled as they end
+    share = generate(decoder, PROMPTS[1:2], n=6, stop_ids=STOPS, sequences=list(range(6, 12)))   # a second rank's part
+    assert [t.tolist() for t in few.tokens] == [t.tolist() for t in whole.tokens]
     assert [t.tolist() for t in share.tokens] == [t.tolist() for t in whole.tokens[6:12]]
     assert whole.prompt_index == [0] * 6 + [1] * 6 + [2] * 6
+
+
+def test_a_budget_holds_the_number_of_rows_that_one_computes_by_hand(folders):
+    config, cpu = FAMILIES["qwen2-tied"][0], torch.device("cpu")
+    fit = lambda gib, prompts=PROMPTS: sample.rows_that_fit(config, prompts, 100, 24, 1.0, [2], gib, torch.float32, cpu)
+    assert fit(gib_for(7)) == 7 and fit(gib_for(7) - 1e-8) == 6          # 3 prompts held, 7 rows; 10 bytes less: 6
+    assert fit(1.0) == 300                                               # no more rows than responses
+    many = [torch.tensor([i] * 17) for i in range(50)]                   # more prompts than rows: one is held a row
+    assert fit(5 * (ROW * (17 + 17 + 24 + 1) + 300 * 8) / 2**30, many) == 5
+
+
+def test_the_papers_rollouts_fit_a_24_gb_card_in_several_waves():
+    config = Qwen2Config(vocab_size=151_936, hidden_size=1536, num_hidden_layers=28, num_attention_heads=12,
+                         num_key_value_heads=2)
+    prompt, gib = torch.zeros(170, dtype=torch.int64), 16.0                       # 24 GB less weights and activations
+    rows = sample.rows_that_fit(config, [prompt], 1024, 3072, 0.6, [151_643], gib, torch.bfloat16, torch.device("cpu"))
+    # A token is 28 x 2 x 2 x 128 x 2 = 28,672 bytes, so a row of 170 + 3,073 is 93 MB, and 1.2 MB for logits
+    assert rows == (16 * 2**30 - 28_672 * 170) // (28_672 * 3_243 + 8 * 151_936) == 182
+
+
+def test_the_cache_stays_within_the_budget_that_was_announced(folders):
+    decoder = model.load(folders["qwen2-tied"])
+    engine = sample.Engine(decoder, 7, 3, 17, 24, [2], None)
+    held = sum(t.nbytes for t in (engine.k, engine.v, engine.prompt_k, engine.prompt_v))
+    assert held <= gib_for(7) * 2**30
+
+
+def test_no_room_for_one_row_is_said_before_anything_runs(folders, monkeypatch):
+    decoder = model.load(folders["qwen2-tied"])
+    monkeypatch.setattr(decoder, "forward", None)
+    with pytest.raises(ValueError, match="one response needs .* GiB for keys, values and logits, .* raise --cache-gib"):
+        generate(decoder, cache_gib=1e-5)
+
+
+def test_responses_arrive_as_they_end(folders):
+    decoder = model.load(folders["qwen2-tied"])
+    settings = dict(n=6, max_new_tokens=24, stop_ids=STOPS)
+    arrived = list(sample.stream(decoder, PROMPTS, **settings))
+    lengths = [len(tokens) for _, tokens, _, _ in arrived]
+    assert lengths == sorted(lengths) and len(set(lengths)) > 3          # all begin at once: the shortest ends first
+    whole = sample.generate(decoder, PROMPTS, **settings)
+    for i, tokens, logprobs, finished in arrived:
+        assert torch.equal(tokens, whole.tokens[i]) and torch.equal(logprobs, whole.logprobs[i])
+        assert finished == whole.finished[i]
+
+
+def test_a_waiting_response_takes_a_row_as_soon_as_one_ends(folders, monkeypatch):
+    decoder, busy = model.load(folders["qwen2-tied"]), []
+    step = sample.Engine.step
+    monkeypatch.setattr(sample.Engine, "step", lambda rows, A: busy.append(A) or step(rows, A))
+    got = generate(decoder, n=6, stop_ids=STOPS, cache_gib=gib_for(4))
+    assert sum(busy) == sum(len(tokens) for tokens in got.tokens)        # no row ever steps for nothing
+    last_start = next(i for i, A in enumerate(busy) if A < 4)
+    assert set(busy[:last_start]) == {4} and busy[last_start:] == sorted(busy[last_start:], reverse=True)
+
+
+@pytest.mark.parametrize("rows", [4, 18])
+def test_steps_of_a_cuda_graph_draw_the_same_tokens(folders, monkeypatch, rows):
+    # A graph steps 16 times between looks, and more rows than are running; played here without one
+    decoder = model.load(folders["qwen2-tied"])
+    settings = dict(n=6, stop_ids=STOPS, cache_gib=gib_for(rows))
+    plain, step = generate(decoder, **settings), sample.Engine.step
+    def advance(self, A):
+        for _ in range(sample.STEPS_BETWEEN_LOOKS):
+            step(self, min(sample.graph_size(A), len(self.token)))
+    monkeypatch.setattr(sample.Engine, "advance", advance)
+    graphed = generate(decoder, **settings)
+    assert [t.tolist() for t in graphed.tokens] == [t.tolist() for t in plain.tokens]
+    assert graphed.finished == plain.finished
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(graphed.logprobs, plain.logprobs))
+
+
+def test_a_graph_serves_up_to_half_as_many_rows_again():
+    assert [sample.graph_size(rows) for rows in (1, 2, 3, 4, 5, 7, 9, 13, 100, 129, 1000)] == [
+        1, 2, 3, 4, 6, 8, 12, 16, 128, 192, 1024]
+
+
+def test_the_triton_kernel_and_its_shared_prompts_draw_the_same_tokens(folders, tmp_path):
+    # The same call with Triton's interpreter, in a process of its own: Triton reads the setting when it is imported
+    decoder = model.load(folders["qwen2-tied"])
+    settings = dict(n=2, max_new_tokens=3, temperature=1.0, stop_ids=[2], seed=0, step=0)
+    script = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+import torch, model, sample
+prompts = {[p.tolist() for p in PROMPTS]}
+decoder = model.load({str(folders["qwen2-tied"])!r})
+got = sample.generate(decoder, [torch.tensor(p) for p in prompts], **{settings})
+assert sample.Engine(decoder, 1, 1, 2, 1, [], None).shared
+print([t.tolist() for t in got.tokens])"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                         env=os.environ | {"TRITON_INTERPRET": "1"})
+    expected = [t.tolist() for t in sample.generate(decoder, PROMPTS, **settings).tokens]
+    assert run.stdout.strip() == str(expected), run.stderr
+
+
+def test_a_prompt_of_one_token_is_enough(folders):
+    ours, reference, prompt = model.load(folders["qwen2-tied"]), oracle(folders["qwen2-tied"]), torch.tensor([7])
+    theirs = reference.generate(prompt[None], max_new_tokens=9, do_sample=False, eos_token_id=2, pad_token_id=0)
+    for prompts in ([prompt], [prompt, PROMPTS[1]]):         # alone, so that nothing is to be prefilled, and not alone
+        got = generate(ours, prompts, temperature=0.0, max_new_tokens=9)
+        assert got.tokens[0].tolist() == theirs[0, 1:].tolist()
 
 
 @pytest.mark.parametrize("changed", [dict(seed=1), dict(step=1), dict(sequences=[1, 2, 3])])
@@ -76,13 +192,12 @@ def test_another_seed_step_or_sequence_draws_other_tokens(folders, changed):
 
 def test_a_response_ends_with_its_stop_token_and_counts_as_finished(folders):
     decoder = model.load(folders["qwen2-tied"])
-    stops = list(range(0, 300, 10))                          # one token in ten: most stop, some run to the end
-    got = generate(decoder, n=16, stop_ids=stops, max_new_tokens=12)
+    got = generate(decoder, n=16, stop_ids=STOPS, max_new_tokens=12)      # most stop, some run to the end
     assert {True, False} == set(got.finished)
     for tokens, logprobs, finished in zip(got.tokens, got.logprobs, got.finished, strict=True):
         assert len(tokens) == len(logprobs)
-        assert (tokens[-1].item() in stops) == finished
-        assert not any(t in stops for t in tokens[:-1].tolist())
+        assert (tokens[-1].item() in STOPS) == finished
+        assert not any(t in STOPS for t in tokens[:-1].tolist())
         assert finished or len(tokens) == 12
 
 
@@ -91,7 +206,7 @@ def test_equal_prompts_are_prefilled_once(folders, monkeypatch):
     forward = decoder.forward
     monkeypatch.setattr(decoder, "forward", lambda tokens, *rest: fed.append(len(tokens)) or forward(tokens, *rest))
     generate(decoder, [PROMPTS[0], PROMPTS[1], PROMPTS[0]], n=8, max_new_tokens=2, stop_ids=[])
-    assert fed == [3 + 17, 24]               # prompt tokens once, then one token for each of 3 x 8 rows
+    assert fed == [2 + 16, 24, 24]      # each prompt once but for its last token, then a token for each of 3 x 8 rows
 
 
 def test_top_k_and_top_p_keep_the_sets_that_one_computes_by_hand():

@@ -193,7 +193,7 @@ def test_what_is_no_real_key_changes_no_bit():
 
 
 def test_a_cache_that_stores_tokens_before_heads_needs_no_copy():
-    case = make([70, 5], [40])
+    case = make([70, 5], [40, 9], [1, 0])
     strided = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (case.k, case.prompt_v)]
     assert strided[0].stride() != case.k.stride()
     again = kernels.decode_attention(*case._replace(k=strided[0], prompt_v=strided[1]))
@@ -246,15 +246,18 @@ def test_one_run_and_many_agree_to_rounding(dtype, monkeypatch):
 
 
 @pytest.mark.skipif(not INTERPRET, reason="only in the interpreter can Python count what a kernel does")
-def test_a_run_reads_whole_tiles_of_real_keys_and_no_other(monkeypatch):
-    """512 slots in 8 runs: a row of 65 keys is two tiles, and the other six programs have nothing to do."""
-    products, dot = [], module._dot
-    monkeypatch.setattr(module, "_dot", lambda a, b: products.append(a) or dot(a, b))
+def test_programs_without_keys_return_and_the_others_read_real_tiles_alone(monkeypatch):
+    """512 slots, 8 programs, tiles of 64: a row of 65 keys is two programs of a tile each; 6 have nothing to do."""
+    calls = []
+    for name in ("_read_keys", "_dot"):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *x, name=name, function=function: calls.append(name) or function(*x))
     set_processors(monkeypatch, 4)
-    for length, tiles in ((1, 1), (64, 1), (65, 2), (512, 8)):
-        products.clear()
+    for length, programs, tiles in ((1, 1, 1), (64, 1, 1), (65, 2, 2), (512, 8, 8)):
+        calls.clear()
         kernels.decode_attention(*make([length], heads=1, kv_heads=1, C=512))
-        assert len(products) == 2 * tiles  # scores and values
+        assert calls.count("_read_keys") == 2 * programs  # of the prompt, and of the row
+        assert calls.count("_dot") == 2 * tiles  # scores and values
 
 
 def test_splits_fill_the_card_and_no_more():

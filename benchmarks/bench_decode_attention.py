@@ -1,8 +1,8 @@
 """Time of attention of one new token per row over cached keys, beside torch's SDPA with the prompt copied to each row.
 
 On a CUDA device: one layer of Qwen2.5-Math-1.5B in bf16, 170-token prompt, room for 3,242 own tokens, 1 to 1,024 rows,
-(a) all slots real, (b) a mix of lengths, mean about 600. The calls of many layers are captured in one CUDA graph, so
-that launches cost little and no layer finds its keys in the L2 cache. "mb": bytes of real keys and values, a shared prompt
+(a) all slots real, (b) a mix of lengths, mean about 600. Calls for many layers are captured in one CUDA graph, so that
+launches cost little and no layer finds its keys in the L2 cache. "mb": bytes of real keys and values, a shared prompt
 counted once; "share": of the copy bandwidth that this run measured, at which those bytes would move. SDPA reads every
 slot up to the longest row, behind a mask. Without CUDA: the tiny world's shapes, where the plain-torch reference runs;
 there is nothing to measure of the kernel. The last line is JSON.

@@ -59,7 +59,7 @@ class Engine:
         own = max_new_tokens + (1 if self.shared else longest)           # a row's first own token is its prompt's last
         L, heads, hd = config.num_hidden_layers, config.num_key_value_heads, model.head_dim(config)
         self.prompt_k, self.prompt_v = weight.new_zeros(2, L, prompts, heads, longest - 1, hd)
-        self.k, self.v = weight.new_zeros(2, L, rows, heads, own, hd)
+        self.k, self.v = weight.new_empty(2, L, rows, heads, own, hd)
         # What is drawn; the last column takes what a row that has ended writes until the host looks
         self.tokens = torch.zeros(rows, max_new_tokens + 1, dtype=torch.int64, device=self.device)
         self.logprobs = torch.zeros(rows, max_new_tokens + 1, device=self.device)
@@ -69,7 +69,7 @@ class Engine:
         (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,
          self.alive) = self.state                                                                             # [R] each
         self.place = {}                        # number of a prompt -> which of the U holds it
-        self.graphs, self.pool = {}, None
+        self.graphs, self.pool, self.opened = {}, None, longest - 1
 
     def hold(self, wanted: list[int], prompts: list[Tensor]) -> None:
         """Have the `wanted` ones (at most U numbers) of `prompts` here, each in its `place`; forget the others."""
@@ -137,7 +137,10 @@ class Engine:
         token, position, offset, _, _, sequence, count, alive = self.state[:, :A]
         self.row, self.slot = torch.arange(A, device=self.device), position - offset                              # [A]
         if not self.shared:
-            self.mask = torch.arange(int(self.slot.max()) + 1) <= self.slot[:, None, None, None]  # [A, 1, 1, used]
+            used = int(self.slot.max()) + 1
+            self.k[:, :, :, self.opened:used] = self.v[:, :, :, self.opened:used] = 0     # NaN counts behind a mask too
+            self.opened = max(self.opened, used)
+            self.mask = torch.arange(used) <= self.slot[:, None, None, None]                          # [A, 1, 1, used]
         logits = self.decoder(token, position, self, head_logits)                                              # [A, V]
         drawn, logprob = self.draw(logits, sequence, position + 1)                                        # [A] each
         self.tokens[:A].scatter_(1, count[:, None], drawn[:, None])

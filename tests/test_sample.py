@@ -108,6 +108,18 @@ def test_the_cache_stays_within_the_budget_that_was_announced(folders):
     assert held <= gib_for(7) * 2**30
 
 
+def test_what_stood_in_the_memory_of_the_cache_before_does_not_count(folders):
+    decoder, settings = model.load(folders["qwen2-tied"]), dict(n=6, stop_ids=STOPS, cache_gib=gib_for(4))
+    expected = generate(decoder, **settings)
+    torch.use_deterministic_algorithms(True)              # torch then fills new memory with NaN
+    try:
+        assert torch.empty(3).isnan().all()
+        got = generate(decoder, **settings)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(a, b) for a, b in zip(got.logprobs, expected.logprobs, strict=True))
+
+
 def test_no_room_for_one_row_is_said_before_anything_runs(folders, monkeypatch):
     decoder = model.load(folders["qwen2-tied"])
     monkeypatch.setattr(decoder, "forward", None)

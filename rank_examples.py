@@ -92,7 +92,7 @@ def main(config: Config) -> None:
     for place, (name, score) in ranking[:config.show]:
         history, problem = histories[name], problems[name]
         print(f"{place:5}  {name:{width}}  {score:.4f}  {statistics.fmean(history):.4f}  {len(history):6}  "
-              f"{problem.answer[:12]:12}  {' '.join(problem.question.split())[:60]}")
+              f"{problem.answer:12}  {' '.join(problem.question.split())[:60]}")
     if config.out:
         chosen = [problems[name] for _, (name, _) in ranking[:config.top]]
         lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in chosen]

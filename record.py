@@ -53,7 +53,7 @@ def parse(config_class: type, recipes: dict, arguments: list[str]):
 
 def check(config, world: World) -> None:
     """Raise ValueError in one line for settings of any trainer that cannot work."""
-    for name in ("steps", "rows", "group_size", "eval_every", "updates_per_rollout", "max_new_tokens", "max_rows",
+    for name in ("steps", "rows", "group_size", "eval_every", "updates_per_rollout", "max_new_tokens",
                  "micro_batch_tokens"):
         if getattr(config, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}")
@@ -74,7 +74,7 @@ def load_examples(names: tuple[str, ...], label: str = "") -> list[data.Problem]
     questions = {problem.id: problem.question for problem in problems}
     for problem in problems:
         if label and problem.question != problems[0].question:
-            raise ValueError("--label is the answer of one example, and --example names different ones")
+            raise ValueError("--label is the answer of one example, and --example names several")
         if problem.question != questions[problem.id]:
             raise ValueError(f"different training examples have the id {problem.id!r}: give each line of the .jsonl "
                              "files an id of its own")
@@ -121,8 +121,8 @@ def open_run(config, recipe: str, world: World) -> Path:
 
 
 def append(file: Path, rows: list[dict], world: World) -> None:
-    """Add one JSON object a line to `file` (rank 0)."""
-    if world.rank == 0:
+    """Add one JSON object a line to `file` (rank 0); without rows there is no file."""
+    if world.rank == 0 and rows:
         with file.open("a", encoding="utf-8") as out:
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -156,8 +156,9 @@ def announce(config, run, folder: Path) -> None:
     if run.world.rank == 0:
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
               f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
-              f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, "
-              f"attention: {model.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
+              f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, each "
+              f"decodes {run.decoding} at a time, attention: "
+              f"{model.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
 
 
 def report_base(metrics: dict[str, float], bar) -> None:

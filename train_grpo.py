@@ -37,7 +37,7 @@ import policy
 import record
 import verify
 from evaluate import evaluate_sets, source_and_temperature
-from sample import check_prompts, generate
+from sample import generate, rows_that_fit
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Config:
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
-    max_rows: int = 1024                           # responses decoded at a time on each rank (bounds the KV cache)
+    cache_gib: float = 0.0                         # GiB for keys and values of sampling; 0: what the device has free
     micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
@@ -78,9 +78,8 @@ class Config:
 PAPER = Config(   # arXiv 2504.20571, section 3.1 and B.4, and the released script training_1.5b_pi1_r128.sh
     model="Qwen/Qwen2.5-Math-1.5B", example=("pi1",), template="qwen2.5-math",
     stop_tokens=("<|im_end|>", "<|endoftext|>"), steps=2000, rows=128, max_new_tokens=3072, temperature=0.6, lr=1e-6,
-    heldout=(), validation="", eval_every=20, max_rows=256, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
-RECIPES = {   # B.4 gives each model's steps, and R1-Distill's longer responses; all else as above. Stop tokens are ours:
-    # those that end a turn by the model's own chat template (released scripts exist for Qwen2.5-Math-1.5B alone).
+    heldout=(), validation="", eval_every=20, micro_batch_tokens=24_000, dtype="bfloat16", recompute=True)
+RECIPES = {   # steps, and R1-Distill's longer responses: B.4; stop tokens: what ends a turn in the chat template
     "tiny": Config(),
     "qwen2.5-math-1.5b": PAPER,
     "qwen2.5-math-7b": replace(PAPER, model="Qwen/Qwen2.5-Math-7B", steps=1000),
@@ -135,6 +134,7 @@ class Run:
     tokenizer: object
     stop_ids: list[int]
     dtype: torch.dtype                          # of computation
+    decoding: int                               # responses that decode at a time on each rank
     actor: model.Decoder                        # the policy: sharded fp32 masters
     reference: model.Decoder | None             # the frozen base model, sharded
     optimizer: torch.optim.Optimizer
@@ -169,7 +169,7 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
     rollouts = generate(policy.gathered(run.actor, world.device, run.dtype), [run.prompts[i] for i in chosen], n=G,
                         max_new_tokens=config.max_new_tokens, temperature=config.temperature, stop_ids=run.stop_ids,
                         seed=config.seed, step=step, sequences=[row * G + i for row in rows for i in range(G)],
-                        max_rows=config.max_rows)
+                        cache_gib=config.cache_gib)
     sampled = time.perf_counter()
     texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
@@ -247,7 +247,7 @@ def evaluations(config: Config, run: Run) -> dict[str, float]:
     """eval/<set>/<metric> of every set, by the weights as they are now."""
     plain = policy.gathered(run.actor, run.world.device, run.dtype)
     return evaluate_sets(plain, run.tokenizer, run.sets, run.world, template=config.template, stop_ids=run.stop_ids,
-                         max_new_tokens=config.max_new_tokens, seed=config.seed, max_rows=config.max_rows)
+                         max_new_tokens=config.max_new_tokens, seed=config.seed, cache_gib=config.cache_gib)
 
 
 # ---------------------------------------------------------------- the run
@@ -267,14 +267,15 @@ def prepare(config: Config, world: policy.World) -> Run:
     prompts, *others = [[data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in each]
                         for each in (problems, *sets.values())]
     actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
-    check_prompts(actor, sum(others, prompts), config.group_size, config.max_new_tokens, config.temperature, stop_ids)
+    decoding = rows_that_fit(actor.config, sum(others, prompts), config.rows * config.group_size // world.size,
+                             config.max_new_tokens, config.temperature, stop_ids, config.cache_gib, dtype, world.device)
     policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     reference = None
     if config.kl_coef:
         reference = model.load(config.model, dtype, world.device).requires_grad_(False)
         policy.shard(reference, world.mesh, dtype)
     optimizer = torch.optim.AdamW(actor.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    return Run(world, problems, prompts, sets, tokenizer, stop_ids, dtype, actor, reference, optimizer)
+    return Run(world, problems, prompts, sets, tokenizer, stop_ids, dtype, decoding, actor, reference, optimizer)
 
 
 def train(config: Config, recipe: str) -> None:

@@ -39,7 +39,7 @@ import record
 import train_grpo
 import verify
 from evaluate import source_and_temperature
-from sample import check_prompts, generate
+from sample import generate, rows_that_fit
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Config:
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
-    max_rows: int = 1024                           # responses decoded at a time on each rank (bounds the KV cache)
+    cache_gib: float = 0.0                         # GiB for keys and values of sampling; 0: what the device has free
     micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
@@ -163,7 +163,7 @@ def rollout(config: Config, run: Run, step: int) -> tuple[Batch, dict[str, float
     rollouts = generate(policy.gathered(run.actor, world.device, run.dtype), [run.prompts[i] for i in chosen], n=G,
                         max_new_tokens=config.max_new_tokens, temperature=config.temperature, stop_ids=run.stop_ids,
                         seed=config.seed, step=step, sequences=[row * G + i for row in rows for i in range(G)],
-                        max_rows=config.max_rows)
+                        cache_gib=config.cache_gib)
     sampled = time.perf_counter()
     texts = run.tokenizer.batch_decode(rollouts.tokens, skip_special_tokens=True)
     # The response alone is graded: the prompt has a \boxed{} of its own (contract 9)
@@ -276,7 +276,8 @@ def prepare(config: Config, world: policy.World) -> Run:
     prompts, *others = [[data.encode(tokenizer, data.render(tokenizer, p.question, config.template)) for p in each]
                         for each in (problems, *sets.values())]
     actor = model.load(config.model, torch.float32, "cpu" if config.cpu_offload else world.device)
-    check_prompts(actor, sum(others, prompts), config.group_size, config.max_new_tokens, config.temperature, stop_ids)
+    decoding = rows_that_fit(actor.config, sum(others, prompts), config.rows * config.group_size // world.size,
+                             config.max_new_tokens, config.temperature, stop_ids, config.cache_gib, dtype, world.device)
     policy.shard(actor, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     reference = None
     if config.kl_coef:
@@ -288,8 +289,8 @@ def prepare(config: Config, world: policy.World) -> Run:
     policy.shard(critic, world.mesh, dtype, recompute=config.recompute, cpu_offload=config.cpu_offload)
     optimizer, critic_optimizer = (torch.optim.AdamW(part.parameters(), lr=lr, weight_decay=0.01)      # decoupled
                                    for part, lr in ((actor, config.lr), (critic, config.critic_lr)))
-    return Run(world, problems, prompts, sets, tokenizer, stop_ids, dtype, actor, reference, optimizer, critic,
-               critic_optimizer)
+    return Run(world, problems, prompts, sets, tokenizer, stop_ids, dtype, decoding, actor, reference, optimizer,
+               critic, critic_optimizer)
 
 
 def train(config: Config, recipe: str) -> None:

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+import data
 import plot
 import record
 
@@ -34,9 +37,52 @@ def test_a_folder_without_metrics_is_named(tmp_path):
 
 def test_a_rewound_run_keeps_the_lines_up_to_the_checkpoint_and_drops_a_torn_one(tmp_path, world):
     odd = '{"step": 1, "text": "\u2028 is no end of a line"}\n'
-    (tmp_path / "rollouts.jsonl").write_text('{"step": 0}\n' + odd + '{"step": 2}\n{"st')
+    for name in ("metrics.jsonl", "rollouts.jsonl", "histories.jsonl", "mine.jsonl"):
+        (tmp_path / name).write_text('{"step": 0}\n' + odd + '{"step": 2}\n{"st')
     record.rewind(tmp_path, 1, world)
-    assert (tmp_path / "rollouts.jsonl").read_text() == '{"step": 0}\n' + odd
+    for name in ("metrics.jsonl", "rollouts.jsonl", "histories.jsonl"):
+        assert (tmp_path / name).read_text() == '{"step": 0}\n' + odd
+    assert (tmp_path / "mine.jsonl").read_text().endswith('{"st')                     # not a file of the run
+
+
+# ---------------------------------------------------------------- training examples and their histories
+
+
+def test_a_label_replaces_the_answer_of_one_example_also_where_it_is_repeated(tmp_path):
+    (pi1,) = record.load_examples(("pi1",))
+    assert pi1.answer == "12.8"
+    changed = record.load_examples(("pi1", "pi1"), label="12.7")
+    assert [p.answer for p in changed] == ["12.7", "12.7"] and {p.question for p in changed} == {pi1.question}
+    with pytest.raises(ValueError, match="--label is the answer of one example"):
+        record.load_examples(("pi1", "pi13"), label="12.7")
+
+
+def test_different_examples_with_one_id_are_refused_since_histories_go_by_id(tmp_path):
+    """Lines without an id are numbered in each file, so the first lines of two files are both 0."""
+    for name, question in (("a.jsonl", "1+1?"), ("b.jsonl", "1+1?"), ("c.jsonl", "2+2?")):
+        (tmp_path / name).write_text(json.dumps(dict(question=question, answer=2)))
+    assert len(record.load_examples((str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")))) == 2
+    with pytest.raises(ValueError, match="different training examples have the id '0'"):
+        record.load_examples((str(tmp_path / "a.jsonl"), str(tmp_path / "c.jsonl")))
+
+
+def test_the_histories_of_a_step_are_the_group_means_in_the_order_of_the_rows_over_all_ranks():
+    """Five rows hold examples a b b a c; groups of 2; of two ranks, rank 0 has rows 0, 2, 4 and rank 1 rows 1, 3."""
+    problems = [data.Problem("", "", id=name) for name in "abc"]
+    examples, rewards = [0, 1, 1, 0, 2], [[0, 1], [1, 1], [0, 0], [1, 1], [0, 1]]
+    expected = [dict(step=7, accuracy={"a": [0.5, 1], "b": [1, 0], "c": [0.5]})]
+
+    def batch(rows):
+        return SimpleNamespace(examples=[examples[row] for row in rows],
+                               rewards=torch.tensor([float(r) for row in rows for r in rewards[row]]))
+
+    def run(rank, size, gather):
+        return SimpleNamespace(problems=problems, world=SimpleNamespace(rank=rank, size=size, gather=gather))
+
+    assert record.histories(run(0, 1, lambda mine: mine), batch([0, 1, 2, 3, 4]), step=7) == expected
+    of_rank_1 = []
+    record.histories(run(1, 2, lambda mine: of_rank_1.extend(mine) or mine), batch([1, 3]), step=7)
+    assert record.histories(run(0, 2, lambda mine: mine + of_rank_1), batch([0, 2, 4]), step=7) == expected
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ def step(folders, tokenizer, world, monkeypatch):
 def make_run(folders, tokenizer, world, prompt, problem):
     actor = policy.shard(model.load(folders["qwen2-tied"]), world.mesh)
     reference = policy.shard(model.load(folders["qwen2-untied"]), world.mesh)       # another model: KL is not zero
-    return train_grpo.Run(world, [problem], [data.encode(tokenizer, prompt)], {}, tokenizer, [STOP], torch.float32, actor,
-                          reference, NoStep(actor.parameters()))
+    return train_grpo.Run(world, [problem], [data.encode(tokenizer, prompt)], {}, tokenizer, [STOP], torch.float32, 8,
+                          actor, reference, NoStep(actor.parameters()))
 
 
 class NoStep(torch.optim.SGD):
@@ -225,6 +225,16 @@ def test_with_several_updates_the_old_logprobs_stand_still_and_ratio_and_clip_ac
     assert again["train/logprob_gap_max"] < 1e-4          # measured on the old log-probs, which stay
 
 
+@pytest.mark.parametrize("reward, expected", [("outcome", [1, 0, 0, 0, 0, 0]), ("format", [1, 1, 0, 0, 0, 0])])
+def test_the_format_reward_pays_any_boxed_answer_and_the_outcome_reward_the_right_one(
+        folders, tokenizer, world, monkeypatch, reward, expected):
+    texts = ["so \\boxed{2}.", "so \\boxed{\\text{no idea}}", "so \\boxed{2", "\\boxed{}", "The answer is 2.", ""]
+    monkeypatch.setattr(tokenizer, "batch_decode", lambda *_, **__: texts)
+    run = make_run(folders, tokenizer, world, "1+1?", data.Problem("1+1?", "2"))
+    batch, metrics = train_grpo.rollout(train_grpo.Config(rows=1, group_size=6, max_new_tokens=2, reward=reward), run, 1)
+    assert batch.rewards.tolist() == expected and metrics["train/accuracy"] == pytest.approx(sum(expected) / 6)
+
+
 def test_only_the_response_is_graded_though_the_prompt_has_a_box(folders, tokenizer, world):
     config = train_grpo.Config(rows=1, group_size=2, max_new_tokens=2)
     run = make_run(folders, tokenizer, world, "Say \\boxed{2}.", data.Problem("", "2"))
@@ -244,14 +254,19 @@ def problems(tmp_path_factory):
 
 
 def options(problems, **changed):
-    """The laptop recipe made short, with two updates in each of its two steps."""
-    settings = dict(model=ROOT / "tiny-base", rows=4, updates_per_rollout=2, steps=2, eval_every=1, heldout=problems,
-                    validation=problems, micro_batch_tokens=400) | changed
-    return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
+    """The laptop recipe made short: two examples, two large updates in each of its two steps."""
+    settings = dict(model=ROOT / "tiny-base", rows=4, updates_per_rollout=2, lr=3e-4, steps=2, eval_every=1,
+                    heldout=problems, validation=problems, micro_batch_tokens=400) | changed
+    several = ["--example", "tiny-add", "tiny-multiply-add"]
+    return several + [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
 
 
 def metrics_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def histories_of(folder):
+    return [json.loads(line) for line in (folder / "histories.jsonl").read_text().splitlines()]
 
 
 def numbers(lines):
@@ -276,13 +291,31 @@ def test_a_run_leaves_config_metrics_rollouts_checkpoints_and_a_picture(finished
     assert {"train/accuracy", "train/boxed", "loss/policy", "loss/kl", "loss/entropy", "time/sample", "time/update",
             "verify/timeouts", "train/logprob_gap", "train/groups_without_variance"} <= set(lines[1])
     assert all(any(name.startswith("eval/") for name in line) for line in lines)
-    assert 0 < lines[1]["train/accuracy"] < 1 and lines[1]["loss/clip_fraction"] > 0      # the policy term acts
+    assert all(0 < line["train/accuracy"] < 1 for line in lines[1:])                      # the policy term acts
+    assert any(line["loss/clip_fraction"] > 0 for line in lines[1:])                      # and its clip
     assert lines[1]["train/logprob_gap_max"] < 1e-4
     assert len((folder / "rollouts.jsonl").read_text().splitlines()) == 2 * 8
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step_1", "step_2"]
     assert (folder / "curves.png").read_bytes()[1:4] == b"PNG"
     assert "32 samples -> 2 update(s)" in done.stdout and "--- gold: 96" in done.stdout
     assert "57" in done.stdout and "base on the example: reward 0." in done.stdout + done.stderr
+
+
+def test_a_run_on_several_examples_leaves_the_accuracy_of_each_in_every_epoch(finished_run):
+    """4 rows a step hold 2 examples twice: 2 epochs, 8 responses each."""
+    folder, _ = finished_run
+    lines = histories_of(folder)
+    assert [line["step"] for line in lines] == [1, 2]
+    for line, metrics in zip(lines, metrics_of(folder)[1:], strict=True):
+        lengths = {name: len(entries) for name, entries in line["accuracy"].items()}
+        assert lengths == {"tiny-add": 2, "tiny-multiply-add": 2}
+        entries = sum(line["accuracy"].values(), [])
+        assert all((8 * entry).is_integer() for entry in entries)
+        assert sum(entries) / 4 == metrics["train/accuracy"]
+    # Step 1's first row is the first group of rollouts.jsonl
+    first = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()][:8]
+    example = ["tiny-add", "tiny-multiply-add"][train_grpo.problem_of_row(0, 2, seed=0)]
+    assert lines[0]["accuracy"][example][0] == sum(row["reward"] for row in first) / 8
 
 
 def test_the_checkpoint_of_a_run_loads_in_transformers_with_the_same_logits(finished_run):
@@ -302,7 +335,7 @@ def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_tran
                                                                                          family):
     model.save(model.load(folders[family]), tmp_path / "base", tokenizer)
     changed = dict(model=tmp_path / "base", example="pi1", max_new_tokens=6, rows=4, steps=2, eval_every=2,
-                   stop_tokens="<|im_end|>", name="paper", max_rows=8)
+                   stop_tokens="<|im_end|>", name="paper")
     # pi1's prompt is 500 bytes, and so tokens here: more than the small models' 256 positions
     config = json.loads((tmp_path / "base" / "config.json").read_text()) | {"max_position_embeddings": 1024}
     (tmp_path / "base" / "config.json").write_text(json.dumps(config))
@@ -316,6 +349,7 @@ def test_the_papers_recipe_runs_on_every_family_and_its_checkpoint_loads_in_tran
     same_logits(folder)
     weights = model.load(folder).state_dict()                                         # bf16, as config.json says
     assert all(torch.equal(w, w.bfloat16().float()) for w in weights.values())
+    assert not (tmp_path / "runs" / "paper" / "histories.jsonl").exists()             # one example: nothing to rank
 
 
 @pytest.mark.skipif(not QWEN.exists(), reason="needs the Qwen2.5 tokenizer beside the repository")
@@ -340,6 +374,7 @@ def test_two_processes_reproduce_one_to_rounding(finished_run, problems, tmp_pat
     assert done.returncode == 0, done.stderr[-3000:]
     for one, two in zip(numbers(metrics_of(finished_run[0])), numbers(metrics_of(tmp_path / "runs/two")), strict=True):
         assert two == pytest.approx(one, rel=2e-3, abs=1e-5)
+    assert histories_of(tmp_path / "runs/two") == histories_of(finished_run[0])
 
 
 def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, problems, tmp_path):
@@ -347,6 +382,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, problems,
     done = run_script("train_grpo.py", "--resume", "runs/cut", "--steps", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert numbers(metrics_of(tmp_path / "runs" / "cut")) == numbers(metrics_of(finished_run[0]))
+    assert histories_of(tmp_path / "runs" / "cut") == histories_of(finished_run[0])
     done = run_script("train_grpo.py", "--resume", "runs/cut", cwd=tmp_path)              # its steps are now 2, all done
     assert done.stderr.strip() == "train_grpo.py: runs/cut has done its 2 steps; give more --steps to go on"
 
@@ -354,6 +390,8 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, problems,
 @pytest.mark.parametrize("arguments, message", [
     (["qwen3-600b"], "unknown recipe 'qwen3-600b'; there are tiny, qwen2.5-math-1.5b"),
     (["--group-size", "1"], "--group-size must be at least 2"),
+    (["--reward", "length"], "--reward must be outcome or format, got 'length'"),
+    (["--example", "pi1", "pi13", "--label", "4"], "--label is the answer of one example, and --example names several"),
     (["--rows", "9", "--updates-per-rollout", "2"], "--rows 9 does not divide"),
     (["--temperature", "0"], "--temperature must be positive"),
     (["--dtype", "float16"], "--dtype must be float32 or bfloat16"),
@@ -376,6 +414,30 @@ def test_bad_settings_are_one_line_and_nothing_is_written(problems, world, tmp_p
         train_grpo.train(*record.parse(train_grpo.Config, train_grpo.RECIPES, good + arguments))
     assert message in str(stop.value) and "\n" not in str(stop.value)
     assert not (tmp_path / "runs").exists()
+
+
+QWEN_STOPS, LLAMA_STOPS, R1_STOPS = ("<|im_end|>", "<|endoftext|>"), ("<|eot_id|>", "<|end_of_text|>"), (
+    "<｜end▁of▁sentence｜>",)
+
+
+@pytest.mark.parametrize("recipe, hub_id, steps, max_new_tokens, template, stops", [
+    ("qwen2.5-math-1.5b", "Qwen/Qwen2.5-Math-1.5B", 2000, 3072, "qwen2.5-math", QWEN_STOPS),
+    ("qwen2.5-math-7b", "Qwen/Qwen2.5-Math-7B", 1000, 3072, "qwen2.5-math", QWEN_STOPS),
+    ("llama-3.2-3b-instruct", "meta-llama/Llama-3.2-3B-Instruct", 1000, 3072, "chat", LLAMA_STOPS),
+    ("deepseek-r1-distill-qwen-1.5b", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1200, 8192, "chat", R1_STOPS)])
+def test_recipes_have_the_papers_settings(recipe, hub_id, steps, max_new_tokens, template, stops):
+    config = train_grpo.RECIPES[recipe]
+    assert (config.model, config.steps, config.max_new_tokens) == (hub_id, steps, max_new_tokens)
+    assert (config.template, config.stop_tokens) == (template, stops)
+    assert (config.example, config.label, config.reward) == (("pi1",), "", "outcome")
+    assert (config.rows, config.group_size, config.updates_per_rollout, config.temperature) == (128, 8, 1, 0.6)
+    assert (config.lr, config.weight_decay, config.max_grad_norm, config.clip) == (1e-6, 0.01, 1.0, 0.2)
+    assert (config.policy_coef, config.kl_coef, config.entropy_coef) == (1, 0.001, 0.001)
+    assert (config.eval_every, config.dtype, config.micro_batch_tokens) == (20, "bfloat16", 24_000)
+
+
+def test_the_settings_fit_on_one_screen():
+    assert len(fields(train_grpo.Config)) <= 30
 
 
 @pytest.mark.parametrize("option", ["--top-p", "--top-k"])

@@ -225,7 +225,7 @@ def step(folders, tokenizer, world, monkeypatch):
     policy.shard(critic, world.mesh)
     optimizers = [NoStep(part.parameters()) for part in (actor, critic)]
     run = train_ppo.Run(world, [data.Problem("1+1?", "2")], [data.encode(tokenizer, "1+1?")], {}, tokenizer, [STOP],
-                        torch.float32, actor, reference, optimizers[0], critic, optimizers[1])
+                        torch.float32, 8, actor, reference, optimizers[0], critic, optimizers[1])
     batch, _ = train_ppo.rollout(config, run, step=1)
     assert 0 < batch.rewards.sum() < 8
     return config, run, batch
@@ -344,7 +344,8 @@ def test_what_both_trainers_can_set_has_equal_values_in_every_recipe():
         assert {s: getattr(ppo, s) for s in shared} == {s: getattr(train_grpo.RECIPES[name], s) for s in shared}
     only = lambda a, b: {f.name for f in fields(a.Config)} - {f.name for f in fields(b.Config)}
     assert only(train_ppo, train_grpo) == {"gamma", "lam", "kl_in_loss", "critic_lr"}
-    assert only(train_grpo, train_ppo) == {"policy_coef", "weight_decay"}
+    assert only(train_grpo, train_ppo) == {"policy_coef", "weight_decay", "label", "reward"}
+    assert len(fields(train_ppo.Config)) <= 30                                   # one screen
     paper = train_ppo.RECIPES["qwen2.5-math-1.5b"]
     assert (paper.gamma, paper.lam, paper.critic_lr, paper.kl_coef, paper.kl_in_loss) == (1, 1, 1e-5, 0.001, False)
 
@@ -398,11 +399,12 @@ def base(tmp_path_factory):
     return folder
 
 
-def options(base, **changed):
+def options(base, *others, **changed):
     settings = dict(model=ROOT / "tiny-base", heldout=base / "two.jsonl", validation=base / "two.jsonl", rows=4,
                     group_size=4, max_new_tokens=60, steps=3, eval_every=2, micro_batch_tokens=350, lam=0.9,
                     updates_per_rollout=2, kl_coef=0.1) | changed
-    return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in settings.items())
+    return [*others, *(part for pair in pairs for part in pair)]
 
 
 def train_here(world, place, *arguments):
@@ -420,10 +422,17 @@ def numbers(folder):
     return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
 
 
+def histories(folder):
+    return [json.loads(line) for line in (folder / "histories.jsonl").read_text().splitlines()]
+
+
+SEVERAL = "--example", "tiny-add", "tiny-no-carry"
+
+
 @pytest.fixture(scope="module")
 def finished_run(base, world, tmp_path_factory):
     place = tmp_path_factory.mktemp("run")
-    train_here(world, place, *options(base, name="one"))
+    train_here(world, place, *options(base, *SEVERAL, name="one"))
     return place / "runs" / "one"
 
 
@@ -442,16 +451,20 @@ def test_a_run_leaves_the_metrics_of_both_networks_and_a_checkpoint_of_the_actor
 
 
 def test_two_processes_reproduce_one_to_rounding(finished_run, base, tmp_path):
-    done = run_script("train_ppo.py", *options(base, name="two"), processes=2, cwd=tmp_path)
+    done = run_script("train_ppo.py", *options(base, *SEVERAL, name="two"), processes=2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     for one, two in zip(numbers(finished_run), numbers(tmp_path / "runs" / "two"), strict=True):
         assert two == pytest.approx(one, rel=2e-3, abs=1e-5)
+    assert histories(tmp_path / "runs" / "two") == histories(finished_run)
 
 
 def test_a_resumed_run_equals_one_that_was_never_stopped(finished_run, base, world, tmp_path):
-    train_here(world, tmp_path, *options(base, name="cut", steps=2))
+    train_here(world, tmp_path, *options(base, *SEVERAL, name="cut", steps=2))
     train_here(world, tmp_path, "--resume", "runs/cut", "--steps", "3")          # actor, critic, both optimizers
     assert numbers(tmp_path / "runs" / "cut") == numbers(finished_run)
+    assert histories(tmp_path / "runs" / "cut") == histories(finished_run)
+    assert [line["step"] for line in histories(finished_run)] == [1, 2, 3]
+    assert all(len(line["accuracy"]["tiny-add"]) == 2 for line in histories(finished_run))     # 4 rows, 2 examples
 
 
 @pytest.mark.parametrize("family", ["llama-linear", "qwen3-tied"])

@@ -169,13 +169,13 @@ def test_many_equal_keys_give_the_mean_of_the_values():
        prompts=st.lists(st.integers(0, 140), min_size=3, max_size=3), spare=st.integers(0, 100))
 def test_any_lengths_and_prompts_in_any_order(rows, prompts, spare):
     length, prompt = zip(*rows)
-    case = make(length, prompts, prompt, P=max(*prompts, 1) + spare, C=max(length) + spare)
+    case = make(length, prompts, prompt, heads=2, kv_heads=1, P=max(*prompts, 1) + spare, C=max(length) + spare)
     assert (kernels.decode_attention(*case) - truth(case)).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("prompt_n", (0, 1, 63, 64, 65))
 def test_lengths_around_a_tile_of_64_keys(prompt_n):
-    case = make([1, 63, 64, 65, 128, 129], [prompt_n], P=70)
+    case = make([1, 63, 64, 65, 128, 129], [prompt_n], heads=2, kv_heads=1, P=70)
     assert (kernels.decode_attention(*case) - truth(case)).abs().max() < TOLERANCE
 
 
@@ -236,11 +236,11 @@ def test_offsets_beyond_two_to_the_31():
 @needs_triton
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_one_run_and_many_agree_to_rounding(dtype, monkeypatch):
-    case = make([400, 1, 70, 0], [90, 0], [0, 0, 1, 1], C=500, dtype=dtype)
+    case = make([250, 1, 70, 0], [90, 0], [0, 0, 1, 1], C=300, dtype=dtype)
     set_processors(monkeypatch, 1)  # 4 rows x 2 kv heads: one run
     one = kernels.decode_attention(*case)
     set_processors(monkeypatch, 1000)
-    many = kernels.decode_attention(*case)  # ten runs of 64 keys
+    many = kernels.decode_attention(*case)  # seven runs, of 64 keys each
     step = {torch.float32: 1e-6, torch.float16: 2**-10, torch.bfloat16: 2**-6}[dtype]
     assert (one - many).abs().max() <= step
 

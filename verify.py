@@ -3,17 +3,21 @@
     python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and the verdict
     python verify.py --file pairs.jsonl                       one {"response": ..., "gold": ...} a line
 
-latex.py says what an answer means and whether two mean the same, with a grammar of its own: no answer is ever
-run as code, and every size is bounded. This file finds the answer and pays. Where conventions differ:
+This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each:
+vocabulary.py (one spelling), latex.py (text -> tree), tree.py (what a tree is worth), equality.py (two trees). The
+grammar is our own: no answer is ever run as code, and every size is bounded. Where conventions differ:
 
 numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} is).
             A decimal of three or more significant digits also equals an irrational number that rounds to it.
 percent     5\\% is 0.05 and not 5: a factor of 100 is never forgiven. log is to base 10, ln natural.
 lists       "1, 2", "1 or 2", \\{1, 2\\} and "x = 1 or x = 2" are one answer, unordered, each as often; \\pm 2
             is two. (1, 2) is ordered, may be a column vector, is no [1, 2]. In brackets 1,234 is two numbers.
-intervals   1 < x \\le 2, x \\in (1, 2] and (1, 2] are one; if both name their variable it must be the same.
+intervals   1 < x \\le 2, "x > 1 and x \\le 2", x \\in (1, 2], ]1, 2] and (1, 2] are one; if both name their variable it
+            must be the same. A comma between inequalities is "and", unless that leaves nothing: then "or".
+systems     x = 1, y = 2 (also as \\begin{cases}) is the point (1, 2).
 equations   "name =" may be on one side only (x = 5 is 5, not y = 5); equations are equal up to a factor.
-functions   agree wherever both are defined and real; f(x) = x^2 is f(t) = t^2. n! says that n is an integer.
+functions   agree wherever both are defined and real; f(x) = x^2 is f(t) = t^2. n! says that n is an integer, three
+            or more letters without |...| that they are positive: r\\sqrt{ab} is \\sqrt{abr^2}, x is not \\sqrt{x^2}.
 units       may be on one side only; two different ones (cm, cm^2) differ. Degrees are a unit except in \\sin.
 bases       4210_5 equals only 4210_5. Words ignore case, letters don't. Dates and times are text.
 arithmetic  57+39 equals 96, but reward() does not pay it for 96: it may be the question itself.
@@ -32,8 +36,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from latex import (FUNCTIONS, KNOWN, UNITS, Undefined, Unreadable, clean, close, closing_brace, equal,
-                   last_side, parse, render, same_function, symbols, values, walk)
+from equality import equal, last_side
+from latex import parse
+from tree import Undefined, Unreadable, close, render, same_function, symbols, values, walk
+from vocabulary import FUNCTIONS, KNOWN, UNITS, clean, closing_brace
 
 # ---- the verdict on one answer -----------------------------------------------------------------------------
 
@@ -46,7 +52,8 @@ def prose(text: str) -> str:
     """Words, dates and times in one spelling ('4:40 a.m.' is '4:40am'); '' for what could be a formula."""
     words = set(re.findall(r"[A-Za-z]{3,}|\b[Nn]o\b|\b[apAP]\.?[mM]\b", text)) - FUNCTIONS.keys()
     plain = words and re.fullmatch(r"[A-Za-z0-9 ,.:;'\-]*", text)
-    return re.sub(r"\.(?!\d)|'|(?<!\d) | (?!\d)", "", text).lower() if plain else ""
+    text = re.sub(r"^(?:an?|the) ", "", text.lower())
+    return re.sub(r"\.(?!\d)|'|(?<!\d) | (?!\d)", "", text) if plain else ""
 
 
 def chosen(text: str, other: str) -> str:

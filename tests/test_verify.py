@@ -62,6 +62,9 @@ $42$  ==  42
 --7  !=  -7
 3 + -10  ==  -7
 7-  !=  7
+\text{The answer is } 42  ==  42
+the final answer is 42  ==  42
+\text{the answer is not } 42  !=  42
 """
 
 TABLES["thousands"] = r"""
@@ -194,6 +197,10 @@ TABLES["fractions"] = r"""
 3/4/5  !=  3/4
 \frac{}{2}  !=  \frac{1}{2}
 \frac{1}  !=  1
+3⁄7  ==  \frac37
+\frac{m}{n} = \frac{3}{7}  ==  \frac37
+m/n = 3/7  ==  \frac{3}{7}
+\frac{m}{n} = \frac{3}{7}  !=  \frac{7}{3}
 """
 
 TABLES["mixed numbers"] = r"""
@@ -318,6 +325,12 @@ TABLES["recurring decimals"] = r"""
 0.333...  !=  0.333
 0.\overline{142857}  !=  0.142857
 0.\overline{3}  !=  0.\overline{33}4
+0.(3)  ==  \frac13
+0.1(6)  ==  \frac16
+3.(142857)  ==  \frac{22}{7}
+0.(3)  !=  0.3
+0.(16)  !=  \frac16
+27.\overline{27}\%  ==  \frac{3}{11}
 """
 
 TABLES["bases"] = r"""
@@ -343,6 +356,18 @@ $4210_{5}$  ==  4210_5
 204_5  !=  205_5
 1604_8  !=  1604_7
 1AF_{16}  !=  1AE_{16}
+1011_{\text{two}}  ==  1011_2
+1011_{two}  ==  1011_{2}
+2516_{\text{eight}}  ==  2516_8
+2516 \text{ base } 8  ==  2516_8
+2516 in base 8  ==  2516_8
+255_{10}  ==  255
+255_{\text{ten}}  ==  255
+3A_{12}  ==  3A_{12}
+1011_{\text{two}}  !=  1011_3
+2516_{\text{nine}}  !=  2516_8
+255_{16}  !=  255
+2E_2  ==  E_2 + E_2
 """
 
 TABLES["radicals and powers"] = r"""
@@ -488,6 +513,9 @@ e^2  !=  2e
 18+2\pi  !=  20\pi
 -\frac{\pi}{6}  !=  \frac{\pi}{6}
 90  !=  \frac{\pi}{2}
+8 \operatorname{cis} 60^\circ  ==  4+4\sqrt{3}i
+\text{cis } \frac{\pi}{3}  ==  e^{i\pi/3}
+8 \operatorname{cis} 60^\circ  !=  4-4\sqrt{3}i
 """
 
 TABLES["decimals for irrational numbers"] = r"""
@@ -518,6 +546,15 @@ TABLES["decimals for irrational numbers"] = r"""
 14.14  !=  \sqrt{2}
 0.33  !=  \frac{\sqrt8}{3\sqrt{8}}
 1.73  !=  \sqrt{2}+\sqrt{3}
+0.707c  ==  \frac{1}{\sqrt{2}}c
+0.707 \lambda_{\text{red}}  ==  \lambda_{\text {red}} / \sqrt{2}
+0.708c  !=  \frac{1}{\sqrt{2}}c
+0.7c  !=  \frac{1}{\sqrt{2}}c
+0.333c  !=  \frac{c}{3}
+0.707c  !=  \frac{1}{\sqrt{2}}d
+1.41x + 1  !=  \sqrt2 x
+1.58  ==  \log_2 3
+1.59  !=  \log_2 3
 """
 
 TABLES["functions"] = r"""
@@ -602,6 +639,12 @@ np.arcsin(10/13)  ==  \arcsin(10/13)
 \frac{100!}{2^{50}}  !=  \frac{100!}{2^{51}}
 (-1)^n  !=  (-1)^{n+1}
 (-1)^{n}  ==  (-1)^{n+2}
+C(6,3)  ==  20
+C(n,2)  ==  \frac{n(n-1)}{2}
+{}_6C_3  ==  \binom{6}{3}
+_6C_3  ==  20
+C(6,3)  !=  15
+{}_6C_3  !=  18
 """
 
 TABLES["tuples and points"] = r"""
@@ -643,6 +686,10 @@ x = 1, x = 2  !=  (1,2)
 (3,\frac{\pi}{2})  !=  (\frac{\pi}{2},3)
 ((1,2),3)  !=  (1,2,3)
 (1,2)  !=  \frac{1}{2}
+r = 3, \theta = \frac{\pi}{2}  ==  (3, \frac{\pi}{2})
+q=3, p=2  ==  (p,q)=(2,3)
+p=3, q=2  !=  (p,q)=(2,3)
+(3, 90^\circ)  !=  (3, \frac{\pi}{2})
 """
 
 TABLES["sets and lists of solutions"] = r"""
@@ -735,6 +782,11 @@ m=0 \text{ or } m=\frac{4}{3}  !=  \frac{4}{3}
 0, \frac43  !=  \frac{4}{3}
 5, 5  !=  5
 x=1, y=2  !=  2
+(a,b) \in \{(1,1),(3,2)\}  ==  (3,2), (1,1)
+x_1 = -2, x_2 = 1  ==  1,-2
+\{\{1,2\},\{3\}\}  ==  \{\{3\},\{2,1\}\}
+\{\{1,2\},\{3\}\}  !=  \{1,2,3\}
+\{1,2\}, \{3\}  !=  1,2,3
 """
 
 TABLES["intervals and inequalities"] = r"""
@@ -821,6 +873,87 @@ m \neq 1  !=  1
 \mathbb{R}  !=  \mathbb{Z}
 [3,4]  !=  \{3,4\}
 120 < n \leq 130  !=  130
+"""
+
+TABLES["regions of the line"] = r"""
+x>1 \text{ and } x<3  ==  1<x<3
+x > 1 and x < 3  ==  (1,3)
+x \geq 1, x < 3  ==  [1,3)
+x>1 \land x<3  ==  (1,3)
+x < 2, x > 3  ==  x < 2 \text{ or } x > 3
+x < 2 \cup x > 3  ==  (-\infty,2) \cup (3,\infty)
+\{x \mid x<2 \text{ or } x>3\}  ==  (-\infty,2) \cup (3,\infty)
+x \in (-\infty,2) \text{ or } x \in (3,\infty)  ==  (-\infty,2) \cup (3,\infty)
+\mathbb{R} \setminus [2,3]  ==  (-\infty,2) \cup (3,\infty)
+2<x<102, x \neq 12  ==  (2,12) \cup (12,102)
+(2,102) \setminus \{12\}  ==  (2,12) \cup (12,102)
+-1 \le a \le 3 \text{ and } a \ne 0  ==  [-1,0) \cup (0,3]
+[0,1] \cup [1,2]  ==  [0,2]
+(0,2) \cap [1,3]  ==  [1,2)
+x \ne 0, 1  ==  \mathbb{R} \setminus \{0,1\}
+x \neq 0 \text{ and } x \neq 1  ==  x \ne 0, 1
+x \neq \pm 1  ==  (-\infty,-1) \cup (-1,1) \cup (1,\infty)
+|x| > 1  ==  (-\infty,-1) \cup (1,\infty)
+|x| \ge 2  ==  x \le -2 \text{ or } x \ge 2
+|x-2| < 3  ==  (-1,5)
+|2x-6| \leq 4  ==  1 \le x \le 5
+|x| < \sqrt3  ==  -\sqrt3 < x < \sqrt3
+|x - a| < b  ==  a-b < x < a+b
+1 < |x| < 2  ==  (-2,-1) \cup (1,2)
+-1 < 2x+1 < 5  ==  (-1,2)
+3 - x > 1  ==  x < 2
+x \ge \frac{a+b}{2}  ==  [\frac{a+b}{2}, \infty)
+0^\circ < \theta < 90^\circ  ==  (0,90)
+]1,2[  ==  (1,2)
+]1,2]  ==  1 < x \le 2
+\left[1,2\right[  ==  [1,2)
+]-\infty, 1[ \cup ]3, +\infty[  ==  x < 1 \text{ or } x > 3
+\left]-\frac12; \sqrt2\right[  ==  (-\frac12, \sqrt2)
+x > 1 \text{ and } x < 3  !=  [1,3]
+x > 1 \text{ or } x < 3  !=  (1,3)
+x > 1 \text{ and } y < 3  !=  (1,3)
+x > 1 \text{ and } x < 3  !=  x > 1
+x > 1 \text{ and } x < 3  !=  x < 1 \text{ and } x > 3
+x > 3, x < 5  !=  x < 3, x > 5
+(2,102)  !=  (2,12) \cup (12,102)
+[0,1) \cup (1,2]  !=  [0,2]
+(-\infty,2) \cap (3,\infty)  !=  (-\infty,2) \cup (3,\infty)
+x \ne 0, 1  !=  x \ne 0
+x \ne 0, 1  !=  0, 1
+|x| > 1  !=  (1,\infty)
+|x| > 1  !=  (-\infty,-1] \cup [1,\infty)
+|x| < 3  !=  x < 3
+|x-2| < 3  !=  (-3,3)
+|x| > 1  !=  |y| > 1
+1 < |x| < 2  !=  (1,2)
+x^2 < 3  !=  (-3,3)
+-1 < 2x+1 < 5  !=  (-1,5)
+]1,2[  !=  [1,2]
+]1,2]  !=  [1,2)
+x > 30^\circ  !=  x > \frac{\pi}{6}
+"""
+
+TABLES["systems, pieces and determinants"] = r"""
+\begin{cases} x=1 \\ y=2 \end{cases}  ==  (1,2)
+\begin{cases} x=1, \\ y=2 \end{cases}  ==  (x,y)=(1,2)
+\left\{\begin{array}{l} x=1 \\ y=2 \end{array}\right.  ==  (1,2)
+\begin{aligned} x &= 1 \\ y &= 2 \end{aligned}  ==  x = 1, y = 2
+\begin{cases} y=2 \\ x=1 \end{cases}  ==  \begin{cases} x=1 \\ y=2 \end{cases}
+\begin{cases} x>1 \\ x<3 \end{cases}  ==  (1,3)
+\begin{cases} x^2 & x>0 \\ -x & x \le 0 \end{cases}  ==  \begin{cases} -x & x \le 0 \\ x^2 & x>0 \end{cases}
+\begin{cases} x^2, & \text{if } x>0, \\ 0 & \text{otherwise} \end{cases}  ==  \begin{cases} x^2 & 0<x \\ 0 & \text{otherwise} \end{cases}
+\begin{vmatrix} 1 & 2 \\ 3 & 4 \end{vmatrix}  ==  -2
+\begin{vmatrix} a & b \\ c & d \end{vmatrix}  ==  ad - bc
+\begin{vmatrix} 0 & 1 & 0 \\ 2 & 0 & 0 \\ 0 & 0 & 3 \end{vmatrix}  ==  -6
+\left|\begin{matrix} 1 & 2 \\ 3 & 4 \end{matrix}\right|  ==  -2
+\begin{cases} x=1 \\ y=2 \end{cases}  !=  (2,1)
+\begin{cases} x=1 \\ y=2 \end{cases}  !=  1
+\begin{cases} x=1 \\ y=2 \end{cases}  !=  \begin{cases} x=1 \\ y=3 \end{cases}
+\begin{cases} x=1 \\ x=2 \end{cases}  !=  (1,2)
+\begin{cases} x^2 & x>0 \\ -x & x \le 0 \end{cases}  !=  \begin{cases} x^2 & x \ge 0 \\ -x & x < 0 \end{cases}
+\begin{cases} x^2 & x>0 \\ -x & x \le 0 \end{cases}  !=  x^2
+\begin{vmatrix} 1 & 2 \\ 3 & 4 \end{vmatrix}  !=  2
+\begin{vmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \end{vmatrix}  !=  0
 """
 
 TABLES["equations and names"] = r"""
@@ -915,6 +1048,11 @@ f(x)=x,f(x)=-x  !=  f(x)=x
 x = x  !=  5
 y = 2x  !=  y > 2x
 a=2, b=3  !=  a=3, b=2
+f(x) = 1 \text{ for all } x  ==  f(x) = 1
+m = n^2-n-1  ==  m_{\max} = n^2-n-1
+\frac{x}{2} = 5  !=  5
+\frac{1}{x} = 5  !=  5
+m = n^2-n-1  !=  m_1 = n^2-n-1
 """
 
 TABLES["expressions with variables"] = r"""
@@ -1009,6 +1147,13 @@ y'  !=  y''
 \overline{z}  !=  z
 \theta  !=  \phi
 a  !=  A
+2 r_0 \sqrt{\pi G \rho_0}  ==  \sqrt{4 \pi G \rho_{0} r_{0}^{2}}
+m_pc^2  ==  m_{p} c^{2}
+\frac{1/(LC)}{s^2+(R/L)s+1/(LC)}  ==  \frac{1}{L C s^{2}+R C s+1}
+\frac{E_1+2E_2}{3}  ==  \frac{1}{3} E_{1}+\frac{2}{3} E_{2}
+\sqrt{x^2}  !=  x
+|a| b c  !=  a b c
+2 r_0 \sqrt{\pi G \rho_0}  !=  \sqrt{2 \pi G \rho_{0} r_{0}^{2}}
 """
 
 TABLES["matrices and vectors"] = r"""
@@ -1106,6 +1251,12 @@ July 4  !=  July 5
 CBA  !=  ABC
 \text{(A) or (C)}  !=  \text{(C)}
 A, C  !=  C
+\text{Option B}  ==  \text{(B)}
+\text{an ellipse}  ==  \text{ellipse}
+The circle  ==  \text{circle}
+No solution  ==  \text{no solution}
+\text{Option B}  !=  \text{(C)}
+\text{right triangle}  !=  \text{triangle}
 """
 
 TABLES["units"] = r"""
@@ -1182,6 +1333,11 @@ $18.90  ==  \$18.90
 1 2 days  !=  12 days
 20 \text{ miles}  !=  21
 20 \text{ cats and dogs}  !=  20
+20 \, \mathrm{m \cdot s^{-1}}  ==  20
+6.67 \times 10^{-11} \, \mathrm{N \cdot m^2/kg^2}  ==  6.67e-11
+8 \text{ different ways}  ==  8
+8 \text{ possible values}  ==  8
+20 \mathrm{m \cdot s^{-1}}  !=  20 \mathrm{m \cdot s^{-2}}
 """
 
 TABLES["ratios"] = r"""
@@ -1389,6 +1545,16 @@ HOSTILE = [
     "<" * 999, "1<2<3<4<5<6<7", "(7]", "[7)", "7]", r"\cup", r"7\cup", r"\in 7", r"\pm" * 500 + "7",
     "+".join([r"\pm 1"] * 30), r"1\pm" * 300 + "1", "7:" * 500 + "7", "7%" * 500, r"7\%\%\%\%\%\%\%\%",
     "1_" * 500, "7_7_7_7", r"\mathbb{R} \setminus \{i\}", r"\lfloor i \rfloor", r"\sqrt{2500!}",
+    "x>1 or " * 200 + "x<5", "x>1," * 300 + "x>2", "<".join(map(str, range(500))), "x<" * 900 + "x",
+    "=".join(["x"] * 900), r"\mathbb{R} \setminus \{" + ",".join(map(str, range(500))) + r"\}",
+    r"(1,2) \cup " * 150 + "(3,4)", "|x|>1 or " * 150 + "x>2", "|x|>" + "9" * 1900, "|2500! x| < 1",
+    r"|x| < 10^{10^9}", r"|x^{10^9}| < 1", r"|x-\infty| < 1", "|x| < i", "|" * 9 + "x" + "|" * 9 + ">1",
+    "]" * 1999, "]1,2[" * 300, "]1," * 400, r"\begin{cases}" * 120, r"\begin{cases} \end{cases}",
+    r"\begin{cases}" + r"x=1\\" * 350 + r"\end{cases}", r"\begin{aligned}" + "&=" * 600, r"\begin{vmatrix}" * 100,
+    r"\begin{vmatrix}" + r"\\".join(["&".join(["2499!x"] * 4)] * 4) + r"\end{vmatrix}", "C(2500,1250)" * 100,
+    r"\begin{vmatrix}" + r"\\".join(["&".join("1" * 40)] * 40) + r"\end{vmatrix}", "{}_" * 500, "C(" * 300,
+    "0.(" + "3" * 1900 + ")", "0." + "(3)" * 500, r"\text{" * 300 + "7" + "}" * 300, "the answer is " * 140,
+    "0.707" + "x" * 1500, "7 if x", "7 otherwise", r"\sum_{k=1}^{10} k",
     r"\sqrt[7]{2500!}", "123_{1000000}", "1 2 3 4 5 6 7", "7 " * 900, "nan", "inf", "-inf", "None", "True",
     "null", "[]", "()", "{}", "7j", "0x7", "07e0x", "1_000",
 ]
@@ -1636,7 +1802,7 @@ def test_a_killed_parent_leaves_no_worker_behind():
 
 def test_the_source_has_no_way_to_run_text_as_code():
     import ast
-    for name in ("verify.py", "latex.py"):
+    for name in ("verify.py", "vocabulary.py", "latex.py", "tree.py", "equality.py"):
         names = {n.id for n in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(n, ast.Name)}
         assert not names & {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "lambdify"}
 

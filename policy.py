@@ -17,8 +17,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
 import model
-from kernels import linear_logprob_entropy
-from model import Decoder, PackedAttention
+from kernels import PackedAttention, linear_logprob_entropy
+from model import Decoder
 
 # ---------------------------------------------------------------- processes
 

@@ -16,6 +16,7 @@ import torch
 import tyro
 
 import data
+import kernels
 import model
 import plot
 import policy
@@ -158,7 +159,7 @@ def announce(config, run, folder: Path) -> None:
               f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
               f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, each "
               f"decodes {run.decoding} at a time, attention: "
-              f"{model.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
+              f"{kernels.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
 
 
 def report_base(metrics: dict[str, float], bar) -> None:

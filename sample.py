@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 import data
 import model
-from kernels import backend, decode_attention, head_logits, sample_tokens
-from model import Decoder, PackedAttention, PretrainedConfig
+from kernels import PackedAttention, backend, decode_attention, head_logits, sample_tokens
+from model import Decoder, PretrainedConfig
 
 STEPS_BETWEEN_LOOKS = 16       # on CUDA the host asks only so often which rows have ended: asking waits for the GPU
 PREFILL_TOKENS = 16_384        # prompt tokens that run in about one forward: bounds the activations

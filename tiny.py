@@ -29,7 +29,8 @@ from tqdm import tqdm
 import policy
 from data import Problem
 from evaluate import evaluate
-from model import Decoder, PackedAttention, load, logits, save
+from kernels import PackedAttention
+from model import Decoder, load, logits, save
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config
 
 # category: the operators between its operands, from left to right ("?" compares and gives the larger)

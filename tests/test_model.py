@@ -9,6 +9,7 @@ import torch
 from conftest import FAMILIES, ROOT, oracle
 from safetensors.torch import load_file, save_file
 
+import kernels
 import model
 
 CPU = torch.device("cpu")
@@ -17,7 +18,7 @@ CPU = torch.device("cpu")
 def run(decoder, tokens, sequences=None, positions=None):
     sequences = sequences or [(0, len(tokens), 0, 0)]
     positions = torch.arange(len(tokens)) if positions is None else positions
-    return decoder(tokens, positions, model.PackedAttention(sequences, CPU), model.logits)
+    return decoder(tokens, positions, kernels.PackedAttention(sequences, CPU), model.logits)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

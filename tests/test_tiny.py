@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import kernels
 import model
 import tiny
 import verify
@@ -142,7 +143,7 @@ def test_every_document_is_short(tokenizer, documents):
 def test_the_committed_base_gives_the_logits_that_transformers_gives(tokenizer):
     assert sum(file.stat().st_size for file in BASE.iterdir()) <= 2.5e6
     tokens = torch.tensor(tokenizer("Q: 57+39=?\nA: Steps:").input_ids)                     # [N]
-    attend = model.PackedAttention([(0, len(tokens), 0, 0)], tokens.device)
+    attend = kernels.PackedAttention([(0, len(tokens), 0, 0)], tokens.device)
     ours = model.load(BASE)(tokens, torch.arange(len(tokens)), attend, model.logits)        # [N, V]
     theirs = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)(tokens[None]).logits[0]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

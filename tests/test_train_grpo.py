@@ -9,6 +9,7 @@ import torch
 from conftest import ROOT, oracle, run_script
 
 import data
+import kernels
 import model
 import policy
 import record
@@ -325,7 +326,7 @@ def test_the_checkpoint_of_a_run_loads_in_transformers_with_the_same_logits(fini
 def same_logits(folder):
     """Our forward and transformers' agree on a folder, both in fp32."""
     tokens = torch.randint(259, (30,))
-    attend = model.PackedAttention([(0, 30, 0, 0)], torch.device("cpu"))
+    attend = kernels.PackedAttention([(0, 30, 0, 0)], torch.device("cpu"))
     ours = model.load(folder)(tokens, torch.arange(30), attend, model.logits)
     torch.testing.assert_close(ours, oracle(folder)(tokens[None]).logits[0], atol=1e-4, rtol=1e-4)
 

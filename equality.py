@@ -10,8 +10,8 @@ and by MAX_ENDS for regions.
 import itertools
 from fractions import Fraction
 
-from tree import (INFINITY, Node, Undefined, Unreadable, close, difference, mp, negative, num, proportional,
-                  quotient, rebuild, same_function, same_scalar, sym, symbols, values, walk)
+from tree import (INFINITY, NUMBERS, Node, Undefined, Unreadable, close, difference, mp, negative, num, proportional,
+                  quotient, rebuild, render, same_function, same_scalar, sym, symbols, values, walk)
 
 MAX_ENDS = 20                  # of the intervals in a region
 REGIONS = ("tuple", "set", "rel", "cup", "cap", "setminus", "or", "and", "list")
@@ -79,13 +79,13 @@ def equal_one(p, g) -> bool:
         p, g = ([quotient(x, n.args[-1]) for x in n.args[:-1]] if n.op == "ratio" else [n] for n in (p, g))
         return len(p) == len(g) and all(map(equal, p, g))
     p_rows, g_rows = rows(p), rows(g)
-    if p_rows and g_rows:
-        return [len(r) for r in p_rows] == [len(r) for r in g_rows] and all(
+    if p_rows or g_rows:
+        return bool(p_rows and g_rows) and [len(r) for r in p_rows] == [len(r) for r in g_rows] and all(
             equal(x, y) for r, s in zip(p_rows, g_rows) for x, y in zip(r, s))
     if "tuple" in ops:
         return p.op == g.op and p.args[::2] == g.args[::2] and len(p.args[1]) == len(g.args[1]) and all(
             map(equal, p.args[1], g.args[1]))
-    return same_scalar(p, g)
+    return p.op in NUMBERS and g.op in NUMBERS and same_scalar(p, g)
 
 
 def rows(node):
@@ -211,9 +211,12 @@ def cells(places):
 
 
 def variable(relation):
-    """The variable of a relation: a letter in the middle; else alone on a side or in |...|, else any, the last."""
+    """The variable of a relation: a letter in the middle; else alone on a side or in |...|, else any, the last.
+    In f(x) \\in (0, 1) it is f(x)."""
     operators, sides = relation.args
-    middle = sides[1:2] if len(sides) == 3 else sides[:1] if operators == ("in",) else sides
+    if operators == ("in",):
+        return render(sides[0])
+    middle = sides[1:2] if len(sides) == 3 else sides
     likely = [name for n in middle if n.op == "sym" or n.args[0] == "abs" for name in symbols(n)]
     return max(likely or symbols(sides), default=None)
 
@@ -221,15 +224,21 @@ def variable(relation):
 def ends(node, name):
     """Trees of the places where being inside may change. Raises Unreadable for what is no region."""
     op, args = node
-    if op == "tuple" and args[0] in "([" and args[2] in ")]" and len(args[1]) == 2:
+    if op == "tuple" and is_interval(*args):
         return args[1]
     if op == "rel" and args[0] != ("in",):
         return [root for left, right in zip(args[1], args[1][1:]) for root in roots(left, right, name)]
     if op == "set":
         return args
-    if op not in REGIONS or op == "tuple":
+    if op not in REGIONS or op == "tuple" or op == "rel" and not is_name(args[1][0]):
         raise Unreadable(f"not a region: {op}")
     return [end for arg in (args[1][1:] if op == "rel" else args) for end in ends(arg, name)]
+
+
+def is_interval(left, items, right) -> bool:
+    """Two ends in round or square brackets, round at infinity."""
+    return left in "([" and right in ")]" and len(items) == 2 and not any(
+        INFINITY in walk(end) for end, bracket in zip(items, (left, right)) if bracket in "[]")
 
 
 def roots(left, right, name):

@@ -107,7 +107,7 @@ class Parser:
         while unit := self.unit(after=bool(names)):
             names += [unit] * (unit != "count" or not names)
         if self.take(r"\\[pb]?mod"):
-            names.append(f"mod {render(self.argument())}")
+            names.append(f"mod {render(self.script())}")
         self.degrees = False
         return Node("unit", (value, " ".join(names))) if names else value
 

@@ -62,6 +62,7 @@ def quotient(top, bottom) -> Node:
     return Node("mul", (top, Node("pow", (bottom, num(-1)))))
 
 
+NUMBERS = ("num", "sym", "const", "add", "mul", "neg", "percent", "pow", "call", "unit")     # what may have a value
 INFINITY = Node("const", ("inf",))
 REALS = Node("tuple", ("(", (negative(INFINITY), INFINITY), ")"))
 
@@ -116,7 +117,7 @@ class Evaluator:
             return at[args[0]]
         if op == "const":
             return self.checked({"pi": +mp.pi, "e": +mp.e, "i": mp.j, "inf": mp.inf}[args[0]])
-        if op not in ("add", "mul", "neg", "percent", "pow", "call", "unit"):
+        if op not in NUMBERS:
             raise Unreadable(f"not a number: {op}")
         parts = [self(arg, at) for arg in args if type(arg) is Node]
         if op in ("add", "mul"):
@@ -233,7 +234,15 @@ def values(nodes, at=()) -> tuple[list, bool]:
         if evaluator.magnitude > 32:
             evaluator = Evaluator(PRECISION + evaluator.magnitude)
             result = [evaluator(node, dict(at)) for node in nodes]
+        if any(map(tiny, result)):                                           # or zero, as \sqrt6 - \sqrt2\sqrt3
+            again = Evaluator(2 * PRECISION + evaluator.magnitude)
+            again = [again(node, dict(at)) for node in nodes]
+            result = [Fraction(0) if tiny(x) and mp.mag(y) < mp.mag(x) - 100 else y for x, y in zip(result, again)]
         return result, evaluator.complex
+
+
+def tiny(x) -> bool:
+    return not isinstance(x, Fraction) and x != 0 and mp.mag(x) < -200
 
 
 def close(a, b) -> bool:
@@ -243,7 +252,7 @@ def close(a, b) -> bool:
     a, b = (mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x for x in (a, b))
     if mp.isinf(a) or mp.isinf(b):
         return a == b
-    return abs(a - b) <= mp.ldexp(min(1, max(abs(a), abs(b))), -150) + mp.ldexp(1, -340)
+    return abs(a - b) <= mp.ldexp(min(1, max(abs(a), abs(b))), -150)
 
 
 def sample(p, g):

@@ -45,7 +45,7 @@ from vocabulary import FUNCTIONS, KNOWN, UNITS, clean, closing_brace
 
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}|\d\d?-\d\d?-\d{4}")
 TIME = re.compile(r"\d\d?:[0-5]\d")
-CHOICE = re.compile(r"\(?([A-E])\) ?([^A-Z]*)")
+CHOICE = re.compile(r"\(?([A-E])\)(?! ?(?:or\b|and\b|[+*/,;=^])) ?([^A-Z]*)")
 
 
 def prose(text: str) -> str:

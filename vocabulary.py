@@ -110,7 +110,7 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\\lbrace(?![a-z])", r"\\{"), (r"\\rbrace(?![a-z])", r"\\}"), (r"\\[dtc](frac|binom)", r"\\\1"),
     (r"\\frac ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\} ?\{ ?(\\(?:text|mathrm) ?\{\w+\}) ?\}", r"\1/\2"),
     (r"\\backslash(?![a-z])|-(?= ?\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
-    (r"\ball real numbers\b", r"\\mathbb R"), (r"\b[Nn]o (?:real )?solutions?\b", r"\\emptyset "),
+    (r"\b[Aa]ll real numbers\b", r"\\mathbb R"), (r"\b[Nn]o (?:real )?solutions?\b", r"\\emptyset "),
     (r"\\cup(?=[^()\[\]\\{}]*(?:[<>]|\\[lg](?:eq?|t)\b))", " or "),                        # x < 1 \cup x > 2
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$"

@@ -368,6 +368,7 @@ $4210_{5}$  ==  4210_5
 2516_{\text{nine}}  !=  2516_8
 255_{16}  !=  255
 2E_2  ==  E_2 + E_2
+4210_5, 3  ==  3, 4210_5
 """
 
 TABLES["radicals and powers"] = r"""
@@ -453,6 +454,11 @@ sqrt2  ==  \sqrt{2}
 8^{2/3}  ==  4
 \sqrt[3]{x}  !=  \sqrt{x}
 \sqrt{19-8\sqrt3}  ==  4-\sqrt3
+\sqrt6 - \sqrt2\sqrt3  ==  0
+\sqrt{10}-\sqrt2\sqrt5  ==  \sqrt6 - \sqrt2\sqrt3
+\sqrt{2} \cdot 10^{-200}  ==  10^{-200} \cdot 2^{1/2}
+\sqrt{2} \cdot 10^{-200}  !=  \sqrt{3} \cdot 10^{-200}
+\frac{1}{2004!}  !=  \sqrt{\frac{1}{2004!}}
 """
 
 TABLES["pi, e and i"] = r"""
@@ -516,6 +522,10 @@ e^2  !=  2e
 8 \operatorname{cis} 60^\circ  ==  4+4\sqrt{3}i
 \text{cis } \frac{\pi}{3}  ==  e^{i\pi/3}
 8 \operatorname{cis} 60^\circ  !=  4-4\sqrt{3}i
+e^{-300}  ==  \frac{1}{e^{300}}
+e^{-300}  !=  e^{-301}
+e^{-300}  !=  0
+\cos\frac{\pi}{2}+5  ==  5
 """
 
 TABLES["decimals for irrational numbers"] = r"""
@@ -931,6 +941,11 @@ x^2 < 3  !=  (-3,3)
 ]1,2[  !=  [1,2]
 ]1,2]  !=  [1,2)
 x > 30^\circ  !=  x > \frac{\pi}{6}
+f(x) \in [0,1]  ==  [0,1]
+f(x) \in [0,1]  !=  x \in [0,1]
+2x \in [-2,7]  !=  x \in [-2,7]
+[-\infty, 0) \cup \{1\}  !=  (-\infty, 0) \cup \{1\}
+x \in (2, \infty]  !=  (2,\infty)
 """
 
 TABLES["systems, pieces and determinants"] = r"""
@@ -1053,6 +1068,9 @@ m = n^2-n-1  ==  m_{\max} = n^2-n-1
 \frac{x}{2} = 5  !=  5
 \frac{1}{x} = 5  !=  5
 m = n^2-n-1  !=  m_1 = n^2-n-1
+45 \bmod 100  ==  45
+45 \pmod{100}  ==  45 \bmod 100
+x = \frac{\pi}{2} + 2\pi k, k \in \mathbb{Z}  ==  \frac{\pi}{2}+2k\pi
 """
 
 TABLES["expressions with variables"] = r"""
@@ -1183,6 +1201,7 @@ A = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}  ==  \begin{pmatrix} 1 & 2 \\ 3
 \begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \{1,2\}
 \begin{vmatrix} 1 & 2 \\ 3 & 4 \end{vmatrix}  !=  \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}
 \frac12\begin{pmatrix} 1 \\ 2 \end{pmatrix}  !=  \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+\begin{pmatrix} 1 \\ 2 \end{pmatrix}, 5  ==  5, \begin{pmatrix} 1 \\ 2 \end{pmatrix}
 """
 
 TABLES["text answers"] = r"""
@@ -1257,6 +1276,10 @@ The circle  ==  \text{circle}
 No solution  ==  \text{no solution}
 \text{Option B}  !=  \text{(C)}
 \text{right triangle}  !=  \text{triangle}
+\text{(B)} or 0  !=  \text{(B)}
+\text{(B)} + 1  !=  \text{(B)}
+(C) -3  ==  C
+(C) -3  ==  -3
 """
 
 TABLES["units"] = r"""
@@ -1660,7 +1683,8 @@ TOKENS = r"""
     0 1 7 12 3.5 .5 1e5 1,000 + - * / ^ _ ! % ' ( ) [ ] { } | , ; : = < > & . x y n e i C \frac \sqrt
     \sqrt[3] ^{ _{ \{ \} \pi \infty \cup \in \pm \cdot \sin \log_ \ln \binom \lfloor \rfloor \begin{pmatrix}
     \end{pmatrix} \\ \text{ or and \overline{ \ldots \mathbb{R} \setminus \% \$ ^\circ \le \neq 2500!
-    10^{400} \choose sqrt sin \exp (-1)^ \mid π √ ² ½ ° \unit{m} \prime""".split()
+    10^{400} \choose sqrt sin \exp (-1)^ \mid π √ ² ½ ° \unit{m} \prime \cap |x| ]1,2[ \begin{cases} \end{cases}
+    \begin{vmatrix} \end{vmatrix} _{two} base C(6,3) {}_6C_3 cis if otherwise mod \ne x>1 x<3""".split()
 
 
 @settings(max_examples=400, deadline=None)

@@ -4,16 +4,16 @@ region of the line, the same equation.
 `equal` first asks for a region, if there is an inequality or a union on either side; then it takes both sides
 apart into single solutions and matches them, each as often as it occurs; `equal_one` compares two single answers
 by their kind. Numbers and functions are tree.py's. Bounded by the text's length, for which matching is quadratic,
-and by MAX_ENDS for regions.
+and by MAX_VERTICES and MAX_ENDS for regions.
 """
 
 import itertools
 from fractions import Fraction
 
 from tree import (INFINITY, NUMBERS, Node, Undefined, Unreadable, close, difference, mp, negative, num, proportional,
-                  quotient, rebuild, render, same_function, same_scalar, sym, symbols, values, walk)
+                  quotient, rebuild, render, same_scalar, sample, sym, symbols, values, walk)
 
-MAX_ENDS = 20                  # of the intervals in a region
+MAX_VERTICES, MAX_ENDS = 300, 20        # of the tree of a region; of its intervals
 REGIONS = ("tuple", "set", "rel", "cup", "cap", "setminus", "or", "and", "list")
 
 
@@ -21,7 +21,8 @@ def equal(p, g) -> bool:
     """Whether two trees are the same answer: the same region, or the same solutions in any order."""
     if p == g:
         return True
-    if any(n.op in ("cup", "cap", "setminus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
+    if p.op in REGIONS and g.op in REGIONS and any(
+            n.op in ("cup", "cap", "setminus") or n.op == "rel" and set(n.args[0]) != {"="} for n in walk((p, g))):
         mine, theirs = region(p), region(g)
         if mine and theirs:
             (name, pieces), (other, others) = mine, theirs
@@ -175,11 +176,11 @@ def region(node):
 
     The ends that the tree names cut the line into points and gaps; each is inside or outside as a whole, which
     one value from it tells. 1 < x, x \\le 2 gives the cells (..1) [1] (1..2) [2] (2..), of which 2 and 3 are in."""
-    if node.op == "rel" and node.args[0] == ("!=",):                         # x \\ne \\pm 1
+    if node.op == "rel" and node.args[0] == ("!=",):                         # x \ne \pm 1
         node = Node("and", tuple(solutions(node)))
-    relations = [n for n in walk(node) if n.op == "rel"]
-    names = {variable(n) for n in relations}
-    if node.op not in REGIONS or len(names) > 1 or sum(len(n.args[0]) for n in relations) > MAX_ENDS:
+    vertices = list(walk(node))
+    names = {variable(n) for n in vertices if n.op == "rel"}
+    if len(names) > 1 or len(vertices) > MAX_VERTICES:
         return None
     name = names.pop() if names else None
     at = {other: Fraction(2 * k + 3, 7) for k, other in enumerate(symbols(node))}        # parameters: any numbers
@@ -193,7 +194,7 @@ def region(node):
         inside = [holds(node, at | {name: x}, x) for x in cells([place for place, _ in line])]
     except (Unreadable, Undefined):
         return None
-    if node.op == "list" and relations and not any(inside):                  # x < 2, x > 3: "or" was meant
+    if node.op == "list" and name and not any(inside):                       # x < 2, x > 3: "or" was meant
         return region(Node("or", node.args))
     line = [negative(INFINITY), *(cut for _, cut in line), INFINITY]
     edges = [k for k, (a, b) in enumerate(zip([False, *inside], [*inside, False])) if a != b]
@@ -254,7 +255,8 @@ def roots(left, right, name):
         branch = rebuild(f, lambda n: sign(n.args[1]) if n in folded else n)
         at_0, at_1 = (rebuild(branch, lambda n: num(x) if n == sym(name) else n) for x in (0, 1))
         slope = difference(at_1, at_0)
-        if not same_function(branch, Node("add", (at_0, Node("mul", (slope, sym(name)))))):
+        line = Node("add", (at_0, Node("mul", (slope, sym(name)))))
+        if not all(close(a, b) for a, b, _ in itertools.islice(sample(branch, line), 3)):
             raise Unreadable("not linear")
         if name in symbols(left, right):
             found.append(negative(quotient(at_0, slope)))

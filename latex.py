@@ -71,7 +71,7 @@ class Parser:
         while separator := self.take(SEPARATOR):
             op = "or" if separator[1] else "and" if separator[2] and op == "list" else op
             item, last = self.item(), items[-1]
-            if last.op == "rel" and last.args[0] == ("!=",) and item.op != "rel":        # x \\ne 0, 1
+            if last.op == "rel" and last.args[0] == ("!=",) and item.op != "rel":        # x \ne 0, 1
                 item = Node("rel", (("!=",), (last.args[1][0], item)))
             items.append(item)
         return items[0] if len(items) == 1 else Node(op, tuple(items))

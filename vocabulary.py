@@ -61,7 +61,7 @@ UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """
 
 # ---- tokens: regular expressions for latex.rx, which skips the spaces before them ----------------------------
 
-SEPARATOR = r"[,;]?\s*\\?(or|OR|lor|vee)(?![A-Za-z])|[,;]?\s*\\?(and|AND|land|wedge)(?![A-Za-z])|[,;](?!\s*\\[\\e])"
+SEPARATOR = r"[,;]?\s*\\?(or|OR|lor|vee)(?![A-Za-z])|[,;]?\s*\\?(and|AND|land|wedge)(?![A-Za-z])|[,;](?!\s*\\(?:\\|end\b))"
 RELATION = rf"&?\s*(?:{'|'.join(f'({pattern})' for pattern in RELATIONS)})\s*&?"         # aligned at & in systems
 # 1\frac{1}{2}, 1 1/2
 MIXED = (r"(\d+)\s*\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"
@@ -71,7 +71,7 @@ DIGITS = r"\d+(?![A-F])|\d[\dA-F]*(?=[\s)]*_[\s{]*1[1-6])"
 BASED = (rf"(?:\(\s*({DIGITS})\s*\)|({DIGITS}))\s*(?:_|(?:in )?base\b)\s*"
          rf"(?:\{{\s*(\d+|{'|'.join(BASES)})\s*\}}|(\d+|{'|'.join(BASES)})(?![a-z]))")
 # 0.1\overline{6}, 0.1(6), 0.166\ldots
-RECURRING = (r"(\d*)\.(\d*)(?:\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|\((\d+)\))"
+RECURRING = (r"(\d*)\.(\d*)(?:\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|\((\d+)\)(?!\s*\^))"
              r"|(\d*)\.(\d+)\s*\\(?:l|c)?dots")
 # {}_6C_3, C(6, 3)
 COMBINATIONS = r"(?:\{\s*\})?_\s*\{?\s*(\w+?)\s*\}?\s*C\s*_\s*\{?\s*(\w+)\s*\}?|C\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)"
@@ -114,7 +114,7 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\\cup(?=[^()\[\]\\{}]*(?:[<>]|\\[lg](?:eq?|t)\b))", " or "),                        # x < 1 \cup x > 2
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$"
-                    r"|,? *\b(?:for )?all (?:real |integers? )?[a-z][.\s]*$")
+                    r"|(?<=\S),? *\bfor all (?:real |integers? )?[a-z][.\s]*$")
 LABEL = re.compile(r"^(?:(?!not\b)[A-Za-z]?[a-z]{3,}(?: [a-z]+)* ?=|(?i:answer) ?:"                   # Area = 5
                    r"|(?i:(?:the )?(?:final )?answer is:?|option|choice)(?= )) ?(?=\S)")
 

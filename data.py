@@ -1,11 +1,15 @@
-"""Problems: the paper's examples by name, the laptop world's, readers for files, and the prompt templates."""
+"""Problems: the paper's examples and benchmarks by name, the laptop world's, files; and the prompt templates."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet
 import torch
+from huggingface_hub import hf_hub_download
 from torch import Tensor
+
+import verify
 
 
 @dataclass(frozen=True)
@@ -19,19 +23,40 @@ class Problem:
 
 # ---------------------------------------------------------------- loading
 
+# name: (dataset on the Hugging Face hub, revision, file, field of the question, field of the answer), as public code
+# pins and reads them; not tried against the hub. math-ai's OlympiadBench has 674 of the paper's 675 problems.
+FILE, ARC = "test-00000-of-00001.parquet", ("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453")
+BENCHMARKS = {
+    "math500": ("HuggingFaceH4/MATH-500", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be", "test.jsonl",
+                "problem", "answer"),
+    "aime24": ("math-ai/aime24", "83a7f387baaa524a8bda0022eac0541582297103", FILE, "problem", "solution"),
+    "amc23": ("math-ai/amc23", "80815d37005feb82cd7f8fbc6901d5d3eff43057", FILE, "question", "answer"),
+    "minerva": ("math-ai/minervamath", "ee46ddc498933b1977577953250ca5c66be64f96", "test.jsonl", "question", "answer"),
+    "olympiadbench": ("math-ai/olympiadbench", "4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84", "test.parquet",
+                      "question", "final_answer"),
+    "aime25": ("math-ai/aime25", "563bb8404243c5f09de6ec262f2db674fe5bce9b", "test.jsonl", "problem", "answer"),
+    "arc-easy": (*ARC, f"ARC-Easy/{FILE}", "question", "answerKey"),
+    "arc-challenge": (*ARC, f"ARC-Challenge/{FILE}", "question", "answerKey")}
+QUESTION, ANSWER = ("problem", "question"), ("answer", "final_answer", "answerKey", "solution")
+CATEGORY, ID = ("subject", "category", "subfield", "type"), ("id", "unique_id", "idx")     # the first that a row has
+
 
 def load(name: str) -> list[Problem]:
-    """Problems by name ("pi1", "tiny-add", "tiny-heldout", ...) or from a .jsonl or .parquet file.
-
+    """Problems by name ("pi1", "tiny-add", "math500", ...) or from a .jsonl or .parquet file.
     Raises ValueError or FileNotFoundError in one line for an unknown name, a missing file or missing fields."""
     path = Path(name)
     if path.suffix in READERS:
         if not path.is_file():
             raise FileNotFoundError(f"{name}: no such file")
-        problems = READERS[path.suffix](path)
-        if not problems:
-            raise ValueError(f"{name}: the file holds no problems")
-        return problems
+        return read(path, QUESTION, ANSWER)
+    if name in BENCHMARKS:
+        dataset, revision, file, question, answer = BENCHMARKS[name]
+        try:
+            path = Path(hf_hub_download(dataset, file, repo_type="dataset", revision=revision))
+        except (OSError, ValueError) as error:      # not reachable, or not there
+            raise FileNotFoundError(f"{name}: {dataset} was not found on the hub ({str(error).strip().splitlines()[0]})"
+                                    "; give a .jsonl or .parquet file of it instead") from None
+        return read(path, (question,), (answer,))
     if name in EXAMPLES:
         index, answer, question = EXAMPLES[name]
         return [Problem(question + SUFFIX, answer, id=f"dsr_sub:{index}")]
@@ -41,50 +66,67 @@ def load(name: str) -> list[Problem]:
             return [tiny.EXAMPLES[name]]
         if name in ("tiny-heldout", "tiny-validation"):
             return tiny.problems(name.removeprefix("tiny-"))
-    raise ValueError(f"unknown example or problem set {name!r}: give {', '.join(EXAMPLES)}, tiny-add, tiny-no-carry, "
-                     f"tiny-multiply-add, tiny-heldout, tiny-validation, or a file ending in {' or '.join(READERS)}")
+    raise ValueError(f"unknown example or problem set {name!r}: give {', '.join([*EXAMPLES, *BENCHMARKS])}, tiny-add, "
+                     "tiny-no-carry, tiny-multiply-add, tiny-heldout, tiny-validation, or a .jsonl or .parquet file")
 
 
-def read_jsonl(path: Path) -> list[Problem]:
-    """One JSON object a line with `problem` or `question`, and `answer`. Blank lines are skipped."""
+def read(path: Path, questions: tuple[str, ...], answers: tuple[str, ...]) -> list[Problem]:
+    """The problems of a file whose questions and answers stand in the first of `questions` and `answers` that it has.
+    An answer with a \\boxed in it is a worked solution (Minerva): its last box is meant. Of a list (OlympiadBench) all
+    are wanted. Units beside the box or in a field of their own are left out (a prediction may carry its unit or not),
+    percent too: Minerva's two such golds are plain numbers (100, 12.5)."""
     problems = []
+    for number, (where, row) in enumerate(READERS[path.suffix](path)):
+        question, answer, category, name = (next((row[field] for field in fields if row.get(field) is not None), None)
+                                            for fields in (questions, answers, CATEGORY, ID))
+        if question is None or answer is None:
+            raise ValueError(f"{where}: needs the field {' or '.join(questions if question is None else answers)}")
+        if "\\boxed" in str(answer) and (answer := verify.extract_answer(answer, require_box=True)) is None:
+            raise ValueError(f"{where}: the last \\boxed of the solution is empty or not closed")
+        if "choices" in row:    # ARC: labels are letters or, in some rows, numbers; a letter is asked for
+            choices = "\n".join(map("({}) {}".format, "ABCDE", row["choices"]["text"]))
+            question = f"{question}\n{choices}\nAnswer with the letter of the correct choice."
+            answer = "ABCDE"[row["choices"]["label"].index(answer)]
+        problems.append(Problem(question, as_text(answer), str(category or ""), str(number if name is None else name)))
+    if not problems:
+        raise ValueError(f"{path}: the file holds no problems")
+    return problems
+
+
+def read_jsonl(path: Path):
+    """(where, one JSON object a line). Blank lines are skipped."""
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
-        question = row.get("problem", row.get("question")) if isinstance(row, dict) else None
-        if question is None or row.get("answer") is None:
-            raise ValueError(f"{path}:{number}: needs the fields problem (or question) and answer")
-        problems.append(Problem(question, as_text(row["answer"]), str(row.get("subject", row.get("category", ""))),
-                                str(row.get("id", row.get("unique_id", number - 1)))))
-    return problems
+        if line.strip():
+            try:
+                yield f"{path}:{number}", dict(json.loads(line))
+            except (TypeError, ValueError):
+                raise ValueError(f"{path}:{number}: not a JSON object") from None
 
 
-def read_parquet(path: Path) -> list[Problem]:
-    """The paper's training format: `prompt` (chat messages), `reward_model.ground_truth`, `extra_info.index`."""
-    import pyarrow.parquet
-    problems = []
-    for number, row in enumerate(pyarrow.parquet.read_table(path).to_pylist()):
-        try:
-            (message,), answer = row["prompt"], row["reward_model"]["ground_truth"]
-            question = message["content"]
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"{path}, row {number}: needs the columns prompt (one user message) and "
-                             "reward_model.ground_truth") from None
-        index = (row.get("extra_info") or {}).get("index", number)
-        problems.append(Problem(question, as_text(answer), id=str(index)))
-    return problems
+def read_parquet(path: Path):
+    """(where, a row). The paper's training rows (prompt, reward_model, extra_info) become question, answer and id."""
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowInvalid:
+        raise ValueError(f"{path}: not a parquet file") from None
+    for number, row in enumerate(rows):
+        if "prompt" in row:
+            try:
+                (message,), answer = row["prompt"], row["reward_model"]["ground_truth"]
+                row = dict(question=message["content"], answer=answer, id=(row.get("extra_info") or {}).get("index"))
+            except (KeyError, TypeError, ValueError):
+                raise ValueError(f"{path}, row {number}: needs one user message in prompt, and "
+                                 "reward_model.ground_truth") from None
+        yield f"{path}, row {number}", row
 
 
 READERS = {".jsonl": read_jsonl, ".parquet": read_parquet}
 
 
 def as_text(answer) -> str:
-    """27.0 (AMC stores whole numbers so) -> "27"; anything else as it prints."""
-    return str(int(answer)) if isinstance(answer, float) and answer.is_integer() else str(answer)
+    """27.0 (AMC stores whole numbers so) -> "27"; ["2", "3"] -> "2, 3"; anything else as it prints."""
+    answers = answer if isinstance(answer, list) else [answer]
+    return ", ".join(str(int(a)) if isinstance(a, float) and a.is_integer() else str(a) for a in answers)
 
 
 # ---------------------------------------------------------------- prompts
@@ -102,10 +144,9 @@ def render(tokenizer, question: str, template: str) -> str:
     if template == "chat":
         if not tokenizer.chat_template:
             raise ValueError('this tokenizer has no chat template: give --template qwen2.5-math or plain')
-        messages = [{"role": "user", "content": question}]
         # Llama 3's template would write today's date into the prompt; other templates do not ask for one
-        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False,
-                                             date_string="26 Jul 2024")
+        return tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True,
+                                             tokenize=False, date_string="26 Jul 2024")
     if template not in TEMPLATES:
         raise ValueError(f"unknown template {template!r}: give chat, {', '.join(TEMPLATES)}")
     return TEMPLATES[template].replace("{question}", question)

@@ -214,7 +214,8 @@ class Parser:
         return value
 
     def number(self):
-        """Digits in a base, a mixed number, a recurring decimal, or an integer or decimal as written."""
+        """Digits in a base, a mixed number, a recurring decimal, or an integer or decimal as written.
+        An integer has at most MAX_CHARS digits, an exponent three."""
         if m := self.take(BASED):
             digits, base = (part.lstrip("0") for part in m.groups() if part)
             base = BASES.get(base, base)
@@ -286,6 +287,7 @@ class Parser:
         """Equations that hold together, or values each with its condition: one a row."""
         rows, op = [], "and"
         while not rows or not self.take(END):
+            self.take("&")
             rows.append(self.item())
             if self.take(r"[,;]?\s*(?:&|if|for|when|otherwise)"):
                 self.take("if|for|when|otherwise")

@@ -227,6 +227,8 @@ TABLES["mixed numbers"] = r"""
 1 4/5  !=  14/5
 3 1/2  !=  31/2
 1\frac{9}{5}  !=  \frac{9}{5}
+3\left(\frac{1}{2}\right)  ==  1.5
+3\left(\frac{1}{2}\right)  !=  3\frac{1}{2}
 """
 
 TABLES["scientific notation"] = r"""
@@ -266,6 +268,10 @@ TABLES["scientific notation"] = r"""
 10^{-3}  !=  10^3
 10^{-3}  !=  -10^3
 3e  !=  3
+1.5(10)^3  ==  1500
+1.5(10^3)  ==  1500
+1.85 * 10**5  ==  1.85e5
+1.85 \times 10^5  !=  1.853 \times 10^5
 """
 
 TABLES["percent"] = r"""
@@ -300,6 +306,8 @@ x = 8\%  ==  8\%
 16.67\%  !=  16.66\%
 16.67\%  !=  \frac{1}{6}
 33.3\%  !=  \frac{1}{3}
+33\frac{1}{3}\%  ==  \frac{1}{3}
+10  !=  10\%
 """
 
 TABLES["recurring decimals"] = r"""
@@ -700,6 +708,7 @@ r = 3, \theta = \frac{\pi}{2}  ==  (3, \frac{\pi}{2})
 q=3, p=2  ==  (p,q)=(2,3)
 p=3, q=2  !=  (p,q)=(2,3)
 (3, 90^\circ)  !=  (3, \frac{\pi}{2})
+(1, \epsilon)  ==  (1,\epsilon)
 """
 
 TABLES["sets and lists of solutions"] = r"""
@@ -969,6 +978,7 @@ TABLES["systems, pieces and determinants"] = r"""
 \begin{cases} x^2 & x>0 \\ -x & x \le 0 \end{cases}  !=  x^2
 \begin{vmatrix} 1 & 2 \\ 3 & 4 \end{vmatrix}  !=  2
 \begin{vmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \end{vmatrix}  !=  0
+\left\{\begin{aligned} & x = 1 \\ & y = 2 \end{aligned}\right.  ==  (1,2)
 """
 
 TABLES["equations and names"] = r"""
@@ -1280,6 +1290,9 @@ No solution  ==  \text{no solution}
 \text{(B)} + 1  !=  \text{(B)}
 (C) -3  ==  C
 (C) -3  ==  -3
+\text{for all } x  ==  for all x
+\text{I and III}  ==  I and III
+\text{I and III}  !=  \text{I and II}
 """
 
 TABLES["units"] = r"""
@@ -1677,6 +1690,43 @@ def test_a_polynomial_equals_its_terms_in_any_order_and_no_other_polynomial(coef
     assert is_equivalent("+".join(reversed(terms)), "+".join(terms))
     assert is_equivalent(horner, "+".join(terms))
     assert not is_equivalent("+".join([*terms, f"x^{{{len(terms)}}}"]), "+".join(terms))
+
+
+PIECES = st.lists(st.tuples(st.integers(-5, 4), st.integers(1, 4), st.booleans(), st.booleans()), min_size=1,
+                  max_size=3)                                # (low, length, closed below?, closed above?)
+
+
+@settings(deadline=None)
+@given(PIECES, PIECES)
+def test_two_regions_are_equal_exactly_if_they_hold_the_same_multiples_of_one_half(p, q):
+    def points(pieces):                                      # ends are integers: between them nothing changes
+        return {x for a, n, below, above in pieces for x in range(2 * a, 2 * (a + n) + 1)
+                if (x > 2 * a or below) and (x < 2 * (a + n) or above)}
+
+    def intervals(pieces):
+        return r" \cup ".join(f"{'(['[below]}{a}, {a + n}{')]'[above]}" for a, n, below, above in pieces)
+
+    def inequalities(pieces):
+        sign = ("<", r"\le")
+        return " or ".join(f"{a} {sign[below]} x {sign[above]} {a + n}" for a, n, below, above in pieces)
+
+    def conjunctions(pieces):
+        sign = (">", r"\ge"), ("<", r"\le")
+        return r" \text{ or } ".join(rf"(x {sign[0][below]} {a} \text{{ and }} x {sign[1][above]} {a + n})"
+                                     for a, n, below, above in pieces)
+
+    for spell in (intervals, inequalities, conjunctions):
+        for other in (intervals, inequalities, conjunctions):
+            assert is_equivalent(spell(p), other(p))
+            assert is_equivalent(spell(p), other(q)) is (points(p) == points(q))
+
+
+@settings(deadline=None)
+@given(st.integers(-9, 9), st.integers(1, 9), st.integers(0, 2))
+def test_an_absolute_value_below_a_number_is_the_interval_around_its_centre(c, r, more):
+    inside = f"({c - r}, {c + r + more})"
+    assert is_equivalent(f"|x - ({c})| < {r}", inside) is (more == 0)
+    assert is_equivalent(rf"|x - ({c})| \ge {r}", rf"\mathbb{{R}} \setminus {inside}") is (more == 0)
 
 
 TOKENS = r"""

@@ -20,7 +20,7 @@ UNICODE = str.maketrans({pair[0]: pair[2:] + " " * pair[-1].isalpha() for pair i
     ⌋:\rfloor ⌈:\lceil ⌉:\rceil ∠:\angle ⟨:\langle ⟩:\rangle …:\ldots ¢:cents £:\pounds €:\euro ，:, ％:% （:(
     ）:) ＝:= ；:; ：:: ＋:+ ∖:\setminus ½:\frac{1}{2} ⅓:\frac{1}{3} ⅔:\frac{2}{3} ¼:\frac{1}{4} ¾:\frac{3}{4}
     α:\alpha β:\beta γ:\gamma δ:\delta ε:\epsilon θ:\theta λ:\lambda μ:\mu ρ:\rho σ:\sigma τ:\tau φ:\phi
-    ω:\omega Δ:\Delta Ω:\Omega ⁄:/ ∩:\cap ∧:\land ∨:\lor""".split()}
+    ω:\omega Δ:\Delta Ω:\Omega ⁄:/ ∩:\cap ∧:\land ∨:\lor Å:\AA Å:\AA""".split()}
                         | dict.fromkeys("\u00a0\u2009\u202f\u3000", " "))
 SCRIPTS = (("^", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n"), ("_", "₀₁₂₃₄₅₆₇₈₉", "0123456789"))
 SYMBOLS = set("""alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
@@ -43,25 +43,26 @@ RELATIONS = {r"=|\\equiv": "=", r"\\approx|\\simeq": "~",
 UNITS = {word.strip("()"): group.split()[0].strip("()") for group in """
     degree degrees deg; dollar dollars USD; pounds; euro euros; cent cents; mm millimeter millimeters; cm
     centimeter centimeters centimetre centimetres; km kilometer kilometers kilometre kilometres; (m) meter
-    meters metre metres; nm nanometer nanometers; in inch inches; ft foot feet; yd yard yards; mi mile
-    miles; (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day days; week
-    weeks; month months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce
-    ounces; ton tons; (L) liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons;
-    (J) joule joules; kJ; cal calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts
-    Volt Volts; (A) ampere amperes amps; Hz hertz; kHz; MHz; Pa; kPa; (K) kelvin; (C) coulomb coulombs; (F)
-    farad; angstrom angstroms AA; mol mole moles; amu; rad radian radians; arcsec arcsecs arcsecond
-    arcseconds; arcmin arcminutes; parsec parsecs pc; bit bits; mph; kph; rpm; Gyr; count unit units ways
-    way people persons students divisors factors solutions points pairs triangles integers numbers sides
-    apples oranges books games cards coins marbles children men women boys girls times digits terms zeros
-    rolls balls tickets pieces choices values squares lines edges vertices faces diagonals arrangements
-    permutations subsets cookies pages cars eggs votes atoms photons steps moves outcomes handshakes bushels
-    magnitude magnitudes different distinct possible ordered positive
+    meters metre metres; nm nanometer nanometers; in inch inches; ft foot feet; yd yard yards; mi mile miles;
+    (s) second seconds sec secs; min minute minutes mins; (h) hour hours hr hrs; day days; week weeks; month
+    months; year years yr yrs; kg kilogram kilograms; (g) gram grams; mg; lb lbs; oz ounce ounces; ton tons; (L)
+    liter liters litre litres; mL ml milliliters; gallon gallons; (N) newton newtons; (J) joule joules; kJ; cal
+    calories; kcal; eV; keV; MeV; erg ergs; (W) watt watts; kW; (V) volt volts Volt Volts; (A) ampere amperes
+    amps; Hz hertz; kHz; MHz; GHz; Pa; kPa; MPa; GPa; (K) kelvin; (C) coulomb coulombs; (F) farad; angstrom
+    angstroms AA; mol mole moles; amu; rad radian radians; arcsec arcsecs arcsecond arcseconds; arcmin
+    arcminutes; parsec parsecs pc; kpc; Mpc; AU; Myr; Gyr; kN; ohm ohms; micron microns micrometer micrometers;
+    bit bits; mph; kph; rpm; count unit units ways way people persons students divisors factors solutions points
+    pairs triangles integers numbers sides apples oranges books games cards coins marbles children men women
+    boys girls times digits terms zeros rolls balls tickets pieces choices values squares lines edges vertices
+    faces diagonals arrangements permutations subsets cookies pages cars eggs votes atoms photons electrons
+    steps moves outcomes handshakes bushels magnitude magnitudes different distinct possible ordered positive
     """.split(";") for word in group.split()}
 
 
 # ---- tokens: regular expressions for latex.rx, which skips the spaces before them ----------------------------
 
-SEPARATOR = r"[,;]?\s*\\?(or|OR|lor|vee)(?![A-Za-z])|[,;]?\s*\\?(and|AND|land|wedge)(?![A-Za-z])|[,;](?!\s*\\(?:\\|end\b))"
+SEPARATOR = (r"[,;]?\s*\\?(or|OR|lor|vee)(?![A-Za-z])|[,;]?\s*\\?(and|AND|land|wedge)(?![A-Za-z])"
+             r"|[,;](?!\s*\\(?:\\|end\b))")
 RELATION = rf"&?\s*(?:{'|'.join(f'({pattern})' for pattern in RELATIONS)})\s*&?"         # aligned at & in systems
 # 1\frac{1}{2}, 1 1/2
 MIXED = (r"(\d+)\s*\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"

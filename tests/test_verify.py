@@ -1374,6 +1374,11 @@ $18.90  ==  \$18.90
 8 \text{ different ways}  ==  8
 8 \text{ possible values}  ==  8
 20 \mathrm{m \cdot s^{-1}}  !=  20 \mathrm{m \cdot s^{-2}}
+3.61 Å  ==  3.61
+2.5 \text{ GPa}  ==  2.5
+12 \mathrm{~kpc}  ==  12
+12 \text{ kpc}  !=  12 \text{ Mpc}
+20 \text{ ohms}  ==  20
 """
 
 TABLES["ratios"] = r"""

@@ -1,15 +1,23 @@
 """record.py and plot.py: the folder of a run, its table and its picture. (tests/test_train_grpo.py makes whole runs.)"""
 
 import json
+import re
+import shlex
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import torch
+import tyro
+from conftest import ROOT
 
 import data
+import evaluate
 import plot
+import rank_examples
 import record
+import train_grpo
+import train_ppo
 
 
 def test_the_summary_takes_the_step_that_is_best_on_the_validation_set(tmp_path):
@@ -131,3 +139,67 @@ def test_only_the_first_process_says_why_it_ends(monkeypatch):
     with pytest.raises(SystemExit) as end:
         record.fail("no")
     assert end.value.code == 1
+
+
+# ---------------------------------------------------------------- docs/reproduce.md
+
+GUIDE = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"(?:torchrun --nproc-per-node 8|python) (\w+\.py .+?)(?:`|\n)", GUIDE)
+
+
+def settings(command):
+    """The command's script read as the script reads it."""
+    script, *arguments = shlex.split(command)
+    if script in ("train_grpo.py", "train_ppo.py"):
+        trainer = dict([("train_grpo.py", train_grpo), ("train_ppo.py", train_ppo)])[script]
+        return record.parse(trainer.Config, trainer.RECIPES, arguments)[0]
+    if script == "rank_examples.py":
+        return tyro.cli(rank_examples.Config, args=arguments)
+    recipe = arguments.pop(0) if arguments[0] in evaluate.RECIPES else "paper"
+    assert script == "evaluate.py"
+    return tyro.cli(evaluate.Config, args=arguments, default=evaluate.RECIPES[recipe])
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_every_command_of_the_guide_is_one_that_its_script_understands(command):
+    config = settings(command)
+    for name in (*getattr(config, "example", ()), *getattr(config, "benchmarks", ())):
+        assert name in (*data.EXAMPLES, *data.BENCHMARKS) or name.endswith((".jsonl", ".parquet"))
+
+
+def test_a_name_in_the_guide_is_one_run_in_whatever_table():
+    runs = {}
+    for config in map(settings, COMMANDS):
+        if name := getattr(config, "name", ""):
+            assert runs.setdefault(name, config) == config
+    assert len(runs) > 50
+
+
+def test_the_guide_has_every_row_of_the_papers_ablation():
+    """Table 5: the coefficients of its rows (policy gradient, weight decay, KL, entropy) and the label."""
+    rows = re.findall(r"^\| (\d+) \|.*`torchrun --nproc-per-node 8 (train_grpo.+?)`", GUIDE, re.MULTILINE)
+    got = {int(number): settings(command) for number, command in rows}
+    table = {number: (config.policy_coef, config.weight_decay, config.kl_coef, config.entropy_coef, config.label)
+             for number, config in got.items()}
+    wd, kl, ent = 0.01, 0.001, 0.001
+    assert table == {1: (0, 0, 0, 0, ""), 2: (1, 0, 0, 0, ""), 3: (1, wd, 0, 0, ""), 4: (1, wd, kl, 0, ""),
+                     5: (1, wd, kl, ent, ""), 6: (1, wd, kl, 0.003, ""), 7: (1, 0, 0, ent, ""), 8: (0, wd, kl, 0, ""),
+                     9: (0, wd, kl, ent, ""), 10: (0, 0, 0, ent, ""), 11: (1, wd, kl, ent, "12.7"),
+                     12: (1, wd, kl, ent, "4"), 13: (1, wd, kl, ent, "929725")}
+
+
+def test_the_guides_gpu_hours_are_those_of_its_formula():
+    seconds = {}
+    for line in re.findall(r"^\| (\S+), (GRPO|PPO) \| ([\d., |]+) \|$", GUIDE, re.MULTILINE):
+        P, c, m, M, sample, update, step = (float(cell.replace(",", "")) for cell in line[2].split(" | "))
+        reading = (2e9 * P * M + 128 * m * (170 + m / 2) * c) / 4.8e12 / 0.5
+        learning = dict(GRPO=10, PPO=20)[line[1]] * 1e9 * P * 128 * m / 989e12 / 0.4
+        assert (sample, update, step) == pytest.approx((reading, learning, reading + learning), abs=0.06)
+        seconds[f"train_{line[1].lower()}.py {line[0]}"] = step
+    assert len(seconds) == 5
+    rows = re.findall(r"`torchrun --nproc-per-node 8 ((train_\w+\.py \S+).*?)` \|.*\| ([\d.]+) \| [^|]*\|$",
+                      GUIDE, re.MULTILINE)
+    assert len(rows) > 60
+    for command, recipe, hours in rows:
+        expected = 8 * settings(command).steps * seconds[recipe] / 3600
+        assert float(hours) == pytest.approx(expected, abs=0.5 if expected > 10 else 0.05), command

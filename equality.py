@@ -28,14 +28,14 @@ def equal(p, g) -> bool:
             (name, pieces), (other, others) = mine, theirs
             return (name == other or None in (name, other)) and len(pieces) == len(others) and all(
                 a[::3] == b[::3] and equal(a[1], b[1]) and equal(a[2], b[2]) for a, b in zip(pieces, others))
-    return matched(solutions(as_point(p, g)), solutions(as_point(g, p)), equal_one)
+    return matched(solutions(as_point(p, g)), solutions(as_point(g, p)))
 
 
-def matched(p, g, same) -> bool:
+def matched(p, g) -> bool:
     """Whether two lists hold the same things, each as often, in any order."""
     rest = list(g)
     for item in p if len(p) == len(g) else ():
-        found = next((k for k, other in enumerate(rest) if same(item, other)), None)
+        found = next((k for k, other in enumerate(rest) if equal_one(item, other)), None)
         if found is None:
             return False
         rest.pop(found)

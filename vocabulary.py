@@ -113,6 +113,7 @@ REWRITES = [(re.compile(pattern), to) for pattern, to in (
     (r"\\backslash(?![a-z])|-(?= ?\\\{)", r"\\setminus "), (r"\b(?:np|numpy|math|sympy)\.(?=[a-z])", ""),
     (r"\b[Aa]ll real numbers\b", r"\\mathbb R"), (r"\b[Nn]o (?:real )?solutions?\b", r"\\emptyset "),
     (r"\\cup(?=[^()\[\]\\{}]*(?:[<>]|\\[lg](?:eq?|t)\b))", " or "),                        # x < 1 \cup x > 2
+    (r"(?<=[\d}])( ?)m ?/ ?s\b", r"\1\\text{m/s}"),                                          # bare: 5 m/s
     (r"\bpercent\b", "%"), (r"\bmillion\b", r"\\cdot 10^6"), (r"\bbillion\b", r"\\cdot 10^9"))]
 ENDING = re.compile(r"(?:[.,;:\s]|\\\\|\\$)+$|(?:,|\bwhere|\bfor) *[a-z] *\\in *\\mathbb *\{?[ZN]\}?[.\s]*$"
                     r"|(?<=\S),? *\bfor all (?:real |integers? )?[a-z][.\s]*$")

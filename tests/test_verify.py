@@ -1379,6 +1379,11 @@ $18.90  ==  \$18.90
 12 \mathrm{~kpc}  ==  12
 12 \text{ kpc}  !=  12 \text{ Mpc}
 20 \text{ ohms}  ==  20
+5 m/s  ==  5 \text{ m/s}
+9.8 m/s^2  ==  9.8
+9.8 m/s^2  !=  9.8 \text{ m/s}
+5 m/s  !=  5 \text{ km/h}
+5 m/x  !=  5
 """
 
 TABLES["ratios"] = r"""

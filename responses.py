@@ -7,6 +7,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -28,30 +29,31 @@ def evaluate(decoder: Decoder, tokenizer, problems: list[data.Problem], world: W
              title: str = "") -> dict[str, float]:
     """`n` responses to each problem (temperature 0: greedy), shared out over the ranks -> `summarize` of all, on every
     rank. With a `folder` each is written there as it ends, and those that are there are not made again. With a `title`
-    there is a bar. Response j to problem i is drawn as sequence i * n + j: no result depends on the number of ranks.
-
-    Prompts that leave less room than max_new_tokens in the model's positions get what the longest of them leaves (two
-    of OlympiadBench's, with the 4,096 of Qwen2.5-Math). Raises ValueError where that is nothing."""
+    there is a bar. Response j to problem i is drawn as sequence i * n + j: no result depends on the number of ranks."""
     done = read_folder(folder, world) if folder else []
     prompts = [data.encode(tokenizer, data.render(tokenizer, p.question, template)) for p in problems]
-    lengths, room = [len(prompt) for prompt in prompts], decoder.config.max_position_embeddings
-    limits = [max_new_tokens if length + max_new_tokens <= room else room - max(lengths) for length in lengths]
-    if max(lengths) >= room:
-        raise ValueError(f"a prompt of {max(lengths)} tokens leaves no room for a response: the model has {room} "
-                         "positions")
-    mine, rows = share(lengths, n, {row["sequence"] for row in done}, world), []
-    right, show = sum(row["correct"] for row in done), world.rank == 0 and title
+    mine = share(list(map(len, prompts)), n, {row["sequence"] for row in done}, world)
+    rows, right = [], sum(row["correct"] for row in done)
+
+    def keep(sequence: int, tokens: Tensor, finished: bool) -> None:
+        nonlocal right
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+        rows.append(judge(problems[sequence // n], sequence, n, text, len(tokens), finished, require_box))
+        if file:
+            print(json.dumps(rows[-1] | {"text": text}, ensure_ascii=False), file=file, flush=True)
+        right += rows[-1]["correct"]
+        bar.set_postfix(accuracy=f"{right / (len(done) + len(rows)):.3f}", refresh=False)
+        bar.update()
+
     with ((folder / f"rank{world.rank}.jsonl").open("a", encoding="utf-8") if folder else nullcontext() as file,
-          tqdm(desc=title, total=len(done) + len(mine), initial=len(done), leave=False, disable=not show) as bar):
-        for sequence, tokens, finished in respond(decoder, prompts, limits, mine, n, stop_ids=stop_ids, seed=seed,
-                                                  temperature=temperature, top_p=top_p, cache_gib=cache_gib):
-            text = tokenizer.decode(tokens, skip_special_tokens=True)
-            rows.append(judge(problems[sequence // n], sequence, n, text, len(tokens), finished, require_box))
-            if file:
-                print(json.dumps(rows[-1] | {"text": text}, ensure_ascii=False), file=file, flush=True)
-            right += rows[-1]["correct"]
-            bar.set_postfix(accuracy=f"{right / (len(done) + len(rows)):.3f}", refresh=False)
-            bar.update()
+          tqdm(desc=title, total=len(done) + len(mine), initial=len(done), leave=False,
+               disable=not (title and world.rank == 0)) as bar,
+          ThreadPoolExecutor(1) as grader):     # formulas are graded in processes of their own, while sampling goes on
+        kept = [grader.submit(keep, *response) for response in
+                respond(decoder, prompts, mine, n, max_new_tokens, stop_ids=stop_ids, seed=seed,
+                        temperature=temperature, top_p=top_p, cache_gib=cache_gib)]
+    for each in kept:
+        each.result()                           # raises what went wrong in the thread
     return summarize(sorted(done + world.gather(rows), key=lambda row: row["sequence"]))
 
 
@@ -63,14 +65,21 @@ def share(lengths: list[int], n: int, done: set[int], world: World) -> list[int]
     return sorted(missing, key=lambda sequence: -lengths[sequence // n])[world.rank::world.size]
 
 
-def respond(decoder: Decoder, prompts: list[Tensor], limits: list[int], sequences: list[int], n: int,
+def respond(decoder: Decoder, prompts: list[Tensor], sequences: list[int], n: int, max_new_tokens: int,
             **settings) -> Iterator[tuple[int, Tensor, bool]]:
-    """(sequence, tokens [T], finished) of each of `sequences` as it ends; limits[i]: most tokens for problem i."""
-    for limit in sorted(set(limits), reverse=True):
-        part = [sequence for sequence in sequences if limits[sequence // n] == limit]
+    """(sequence, tokens [T], finished) of each of `sequences` as it ends.
+
+    Prompts that leave less room than max_new_tokens in the model's positions get what the longest of them leaves (two
+    of OlympiadBench's, with the 4,096 of Qwen2.5-Math). Raises ValueError where that is nothing."""
+    longest, room = max(map(len, prompts)), decoder.config.max_position_embeddings
+    if longest >= room:
+        raise ValueError(f"a prompt of {longest} tokens leaves no room for a response: the model has {room} positions")
+    fits = {s: len(prompts[s // n]) + max_new_tokens <= room for s in sequences}
+    for limit, part in ((max_new_tokens, [s for s in sequences if fits[s]]),
+                        (room - longest, [s for s in sequences if not fits[s]])):
         if part:
-            for i, tokens, _, finished in stream(decoder, [prompts[sequence // n] for sequence in part],
-                                                 sequences=part, max_new_tokens=limit, **settings):
+            for i, tokens, _, finished in stream(decoder, [prompts[s // n] for s in part], sequences=part,
+                                                 max_new_tokens=limit, **settings):
                 yield part[i], tokens, finished
 
 

@@ -17,6 +17,7 @@ import evaluate
 import model
 import policy
 import responses
+import verify
 
 TINY = Path(__file__).parent.parent / "tiny-base"
 
@@ -118,6 +119,24 @@ def test_in_the_trainers_only_a_boxed_answer_counts(fixed, world):
 def test_in_the_papers_protocol_a_final_sentence_counts_as_well_and_boxed_is_told_apart(fixed, world):
     got = evaluate.evaluate(Decoder, Words(), PROBLEMS, world, **SETTINGS, max_new_tokens=9, require_box=False)
     assert (got["accuracy"], got["boxed"], got["accuracy/sums"]) == (0.75, 0.75, 1.0)
+
+
+def test_answers_that_the_verifier_gives_up_on_are_counted_also_after_a_resumption(fixed, world, monkeypatch, tmp_path):
+    def give_up(texts, golds, **options):
+        graded = verify.Rewards([0.0])
+        graded.timeouts, graded.errors = int("Recheck" in texts[0]), int("long" in texts[0])
+        return graded
+
+    monkeypatch.setattr(verify, "rewards", give_up)
+    for _ in range(2):          # the second time, all is read from the folder
+        got = evaluate.evaluate(Decoder, Words(), PROBLEMS, world, **SETTINGS, max_new_tokens=9, folder=tmp_path)
+        assert (got["timeouts"], got["errors"], got["accuracy"]) == (1, 1, 0) and len(fixed) == 1
+
+
+def test_what_goes_wrong_while_grading_is_raised(fixed, world, monkeypatch):
+    monkeypatch.setattr(verify, "rewards", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        evaluate.evaluate(Decoder, Words(), PROBLEMS, world, **SETTINGS, max_new_tokens=9)
 
 
 def test_a_prompt_too_long_for_max_new_tokens_gets_the_tokens_that_there_is_room_for(fixed, world):

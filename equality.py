@@ -4,15 +4,17 @@ region of the line, the same equation.
 `equal` first asks for a region, if there is an inequality or a union on either side; then it takes both sides
 apart into single solutions and matches them, each as often as it occurs; `equal_one` compares two single answers
 by their kind. Numbers and functions are tree.py's. Bounded by the text's length, for which matching is quadratic,
-and by MAX_VERTICES and MAX_ENDS for regions.
+by MAX_POINTS for plus-minus, and by MAX_VERTICES and MAX_ENDS for regions.
 """
 
 import itertools
+import math
 from fractions import Fraction
 
 from tree import (INFINITY, NUMBERS, Node, Undefined, Unreadable, close, difference, mp, negative, num, proportional,
                   quotient, rebuild, render, same_scalar, sample, sym, symbols, values, walk)
 
+MAX_POINTS = 64                         # that a tuple with plus-minus stands for
 MAX_VERTICES, MAX_ENDS = 300, 20        # of the tree of a region; of its intervals
 REGIONS = ("tuple", "set", "rel", "cup", "cap", "setminus", "or", "and", "list")
 
@@ -53,8 +55,10 @@ def solutions(node) -> list[Node]:
     if op == "unit":
         return [Node("unit", (value, args[1])) for value in solutions(args[0])]
     if op == "tuple" and any(n.op in ("pm", "mp") for n in walk(node)):      # (\pm 3, \pm 2) is four points
-        choices = itertools.product(*map(solutions, args[1]))
-        return [Node("tuple", (args[0], choice, args[2])) for choice in choices]
+        coordinates = [solutions(item) for item in args[1]]
+        if math.prod(map(len, coordinates)) > MAX_POINTS:
+            raise Unreadable("too many points")
+        return [Node("tuple", (args[0], point, args[2])) for point in itertools.product(*coordinates)]
     if any(n.op in ("pm", "mp") for n in walk(node)):
         def sign(kept, turned):
             return lambda n: n.args[0] if n.op == kept else negative(n.args[0]) if n.op == turned else n

@@ -249,8 +249,7 @@ def stream(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_token
     Yields (i * n + j, tokens [T], logprobs [T], finished) of response j to prompt i as soon as it has ended.
 
     The response has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at position t
-    is a function of (seed, step, s, t) and the model. `cache_gib`: see `rows_that_fit`. Raises ValueError for settings
-    that cannot work: an empty prompt, no room for a token, a stop id outside the vocabulary."""
+    is a function of (seed, step, s, t) and the model. `cache_gib`, and ValueError: see `rows_that_fit`."""
     weight = next(decoder.parameters())
     R = rows_that_fit(decoder.config, prompts, n, max_new_tokens, temperature, stop_ids, cache_gib, weight.dtype,
                       weight.device)
@@ -267,43 +266,44 @@ def stream(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_token
     engine = Engine(decoder, R, min(len(first), R), max(map(len, prompts)), max_new_tokens, stop_ids, draw)
     queue = sorted(range(len(prompts) * n), key=lambda s: number[s // n])    # responses to equal prompts side by side
     running = []                                                             # the responses in the first rows
-    while queue or running:
-        if new := queue[:R - len(running)]:
-            del queue[:len(new)]
-            engine.hold(list(dict.fromkeys(number[s // n] for s in running + new)), prompts)
-            engine.seat(len(running), [(number[s // n], prompts[s // n]) for s in new],
-                        [sequences[s] if sequences else s for s in new])
-            running += new
-        engine.advance(len(running))
-        alive = engine.alive[:len(running)].tolist()
-        if not all(alive):
-            for r, s in enumerate(running):
-                if not alive[r]:
-                    yield s, *engine.result(r)
-            # A row that goes on and stands behind the number that do moves into the place of one that has ended
-            A = sum(alive)
-            target, source = [r for r in range(A) if not alive[r]], [r for r in range(A, len(alive)) if alive[r]]
-            engine.close_ranks(source, target, A)
-            for r, behind in zip(target, source, strict=True):
-                running[r] = running[behind]
-            del running[A:]
+    threads = torch.get_num_threads()
+    if weight.device.type == "cpu" and decoder.config.hidden_size <= 512:
+        torch.set_num_threads(1)      # a decoding step of so small a model is shorter than waking a second thread
+    try:
+        while queue or running:
+            if new := queue[:R - len(running)]:
+                del queue[:len(new)]
+                engine.hold(list(dict.fromkeys(number[s // n] for s in running + new)), prompts)
+                engine.seat(len(running), [(number[s // n], prompts[s // n]) for s in new],
+                            [sequences[s] if sequences else s for s in new])
+                running += new
+            engine.advance(len(running))
+            alive = engine.alive[:len(running)].tolist()
+            if not all(alive):
+                for r, s in enumerate(running):
+                    if not alive[r]:
+                        yield s, *engine.result(r)
+                # A row that goes on and stands behind the number that do moves into the place of one that has ended
+                A = sum(alive)
+                target, source = [r for r in range(A) if not alive[r]], [r for r in range(A, len(alive)) if alive[r]]
+                engine.close_ranks(source, target, A)
+                for r, behind in zip(target, source, strict=True):
+                    running[r] = running[behind]
+                del running[A:]
+    finally:
+        torch.set_num_threads(threads)
+        del engine
+        torch.cuda.empty_cache()      # the cache goes back whole: a part kept in use would make the next one not fit
 
 
 def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, progress: bool = False, **settings) -> Rollouts:
     """All that `stream` yields (`settings` are its), in the order of the prompts; `progress` shows a bar."""
-    total, threads = len(prompts) * n, torch.get_num_threads()
-    if next(decoder.parameters()).device.type == "cpu" and decoder.config.hidden_size <= 512:
-        torch.set_num_threads(1)      # a decoding step of so small a model is shorter than waking a second thread
-    responses = [None] * total
-    try:
-        for i, *response in tqdm(stream(decoder, prompts, n=n, **settings), "sample", total, leave=False,
-                                 unit="response", disable=not progress):
-            responses[i] = response
-    finally:
-        torch.set_num_threads(threads)
-    torch.cuda.empty_cache()          # the cache goes back whole: a part kept in use would make the next one not fit
+    responses = [None] * (len(prompts) * n)
+    for i, *response in tqdm(stream(decoder, prompts, n=n, **settings), "sample", len(responses), leave=False,
+                             unit="response", disable=not progress):
+        responses[i] = response
     tokens, logprobs, finished = (list(each) for each in zip(*responses, strict=True))
-    return Rollouts(tokens, logprobs, finished, [i // n for i in range(total)])
+    return Rollouts(tokens, logprobs, finished, [i // n for i in range(len(responses))])
 
 
 # ---------------------------------------------------------------- command line

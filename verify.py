@@ -3,9 +3,9 @@
     python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and the verdict
     python verify.py --file pairs.jsonl                       one {"response": ..., "gold": ...} a line
 
-This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each:
-vocabulary.py (one spelling), latex.py (text -> tree), tree.py (what a tree is worth), equality.py (two trees). The
-grammar is our own: no answer is ever run as code, and every size is bounded. Where conventions differ:
+This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each in
+answers/: vocabulary.py (one spelling), latex.py (text -> tree), tree.py (what a tree is worth), equality.py (two trees).
+The grammar is our own: no answer is ever run as code, and every size is bounded. Where conventions differ:
 
 numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} is).
             A decimal of three or more significant digits also equals an irrational number that rounds to it.
@@ -36,10 +36,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from equality import equal, last_side
-from latex import parse
-from tree import Undefined, Unreadable, close, render, same_function, symbols, values, walk
-from vocabulary import FUNCTIONS, KNOWN, UNITS, clean, closing_brace
+from answers.equality import equal, last_side
+from answers.latex import parse
+from answers.tree import Undefined, Unreadable, close, render, same_function, symbols, values, walk
+from answers.vocabulary import FUNCTIONS, KNOWN, UNITS, clean, closing_brace
 
 # ---- the verdict on one answer -----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ most MAX_CHARS characters.
 
 import re
 
-from tree import Unreadable
+from answers.tree import Unreadable
 
 MAX_CHARS = 2000
 

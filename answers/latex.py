@@ -20,10 +20,10 @@ import re
 from fractions import Fraction
 from functools import cache
 
-from tree import REALS, Node, Unreadable, negative, num, quotient, render, sym, symbols, walk
-from vocabulary import (BASED, BASES, BRACKETS, CASES, COMBINATIONS, CONSTANTS, DEGREE, END, ENDS_TERM, FENCES,
-                        FUNCTIONS, GROUPED, KNOWN, LONGEST, MATRIX, MIXED, NUMBER, RECURRING, RELATION, RELATIONS,
-                        SEPARATOR, SYMBOLS, TRIG, UNIT, UNITS)
+from answers.tree import REALS, Node, Unreadable, negative, num, quotient, render, sym, symbols, walk
+from answers.vocabulary import (BASED, BASES, BRACKETS, CASES, COMBINATIONS, CONSTANTS, DEGREE, END, ENDS_TERM,
+                                FENCES, FUNCTIONS, GROUPED, KNOWN, LONGEST, MATRIX, MIXED, NUMBER, RECURRING, RELATION,
+                                RELATIONS, SEPARATOR, SYMBOLS, TRIG, UNIT, UNITS)
 
 MAX_DEPTH = 25
 

@@ -11,8 +11,8 @@ import itertools
 import math
 from fractions import Fraction
 
-from tree import (INFINITY, NUMBERS, Node, Undefined, Unreadable, close, difference, mp, negative, num, proportional,
-                  quotient, rebuild, render, same_scalar, sample, sym, symbols, values, walk)
+from answers.tree import (INFINITY, NUMBERS, Node, Undefined, Unreadable, close, difference, mp, negative, num,
+                          proportional, quotient, rebuild, render, same_scalar, sample, sym, symbols, values, walk)
 
 MAX_POINTS = 64                         # that a tuple with plus-minus stands for
 MAX_VERTICES, MAX_ENDS = 300, 20        # of the tree of a region; of its intervals

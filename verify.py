@@ -3,8 +3,8 @@
     python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and the verdict
     python verify.py --file pairs.jsonl                       one {"response": ..., "gold": ...} a line
 
-This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each in
-answers/: vocabulary.py (one spelling), latex.py (text -> tree), tree.py (what a tree is worth), equality.py (two trees).
+This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each
+in answers/: vocabulary.py (one spelling), latex.py (text -> tree), tree.py (a tree's worth), equality.py (two trees).
 The grammar is our own: no answer is ever run as code, and every size is bounded. Where conventions differ:
 
 numbers     exactly: 20161 is not 20160, 12.8000001 is not 12.8, 0.333 is not 1/3 (0.\\overline{3} is).
@@ -129,12 +129,22 @@ def is_echo(answer: str, gold: str) -> bool:
                or n.op == "mul" and sum(a.op == "num" for a in n.args) > 1 for n in walk(answer))
 
 
+PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18}|/[1-9]\d{0,17})?|-?\\frac\{\d{1,18}\}\{[1-9]\d{0,17}\}")
+
+
+def plain_number(text: str) -> Fraction:
+    """The value of what PLAIN matches."""
+    return Fraction(text.replace(r"\frac{", "").replace("}{", "/").removesuffix("}"))
+
+
 def grade(answer: str, gold: str, grader: str = "oneshot") -> bool:
     """The verdict on an extracted answer."""
     if grader == "paper":
         return paper_equivalent(answer, gold)
     if grader != "oneshot":
         raise ValueError(f"grader is 'oneshot' or 'paper', not {grader!r}")
+    if PLAIN.fullmatch(answer) and PLAIN.fullmatch(gold):                    # most answers; the grammar says the same
+        return plain_number(answer) == plain_number(gold)
     try:
         return is_equivalent(answer, gold) and not is_echo(answer, gold)
     except (Unreadable, Undefined):                                          # equal as text, but no formula
@@ -237,7 +247,6 @@ def work() -> None:
 MEMORY = 2 ** 30                 # bytes of address space for a worker
 WORKERS, POOL = [Worker(), Worker()], threading.Lock()
 VERDICTS = {}                    # (answer, gold, grader) -> verdict: 1-shot training meets few distinct ones
-PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18}|/\d{1,18})?|-?\\frac\{\d{1,18}\}\{\d{1,18}\}")
 
 
 def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False,
@@ -260,10 +269,10 @@ def rewards(responses, golds, *, timeout: float = 5.0, require_box: bool = False
         VERDICTS.update((key, "right" if grade(*key) else "wrong") for key in plain)
         rest = [key for key in new if key not in VERDICTS]
         threads = [threading.Thread(target=drain, args=(worker, rest[k::len(WORKERS)]))
-                   for k, worker in enumerate(WORKERS)]
-        for thread in threads[:len(rest)]:
+                   for k, worker in enumerate(WORKERS[:len(rest)])]
+        for thread in threads:
             thread.start()
-        for thread in threads[:len(rest)]:
+        for thread in threads:
             thread.join()
         verdicts = [VERDICTS[key] if key[0] is not None else "wrong" for key in keys]
         for key in rest:

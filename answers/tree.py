@@ -6,7 +6,7 @@ are one if they agree wherever both are defined, tried at ten fixed points.
 
 Trees come from strangers, so nothing here grows without bound: a power's size is estimated before it is computed,
 no number passes MAX_BITS (numerator and denominator) or MAX_MAGNITUDE (irrational), factorials stop at
-MAX_FACTORIAL, and functions are looked up in latex.py's list, not by the name in the text. Not sympy: its objects
+MAX_FACTORIAL, and functions are looked up in vocabulary.py's list, not by the name in the text. Not sympy: its objects
 compute while they are built, 10^{10^9} as well, and importing it takes longer than most answers.
 """
 

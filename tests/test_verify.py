@@ -1885,6 +1885,17 @@ def test_a_killed_parent_leaves_no_worker_behind():
 
 # ---- the source, and the command line ----------------------------------------------------------------------
 
+PLAIN_NUMBERS = ("0", "-0", "3", "03", "3.0", "-3", "12.8", "12.80", "64/5", r"\frac{64}{5}", r"-\frac{64}{5}", "-12.8", "0.5",
+                 "1/2", r"\frac{2}{4}", "0.333", "1/3", "20161", "20160", "123456789012345678", "0/7")
+
+
+@pytest.mark.parametrize("answer", PLAIN_NUMBERS)
+def test_plain_numbers_are_graded_without_the_grammar_and_as_by_it(answer):
+    assert verify.PLAIN.fullmatch(answer)
+    for gold in PLAIN_NUMBERS:
+        assert verify.grade(answer, gold) == is_equivalent(answer, gold)
+
+
 def test_the_source_has_no_way_to_run_text_as_code():
     import ast
     files = [ROOT / "verify.py", *(ROOT / "answers").glob("*.py")]

@@ -7,15 +7,13 @@ Qwen2.5-Math-1.5B in bf16, a prompt of 170 tokens; "exact" is 600 new tokens for
 geometric with mean 600 (253 of the 151,936 tokens stop, and all are about as likely) and at most 3,072.
 
 The roofline of a decoding step is max((weights + live keys and values) / bandwidth, operations / rate), both measured
-here; the prompt's keys are counted once. The first call warms up; then, on a CPU, five count. Prints a table and a last
-line of JSON.
+here; the prompt's keys count once. The first call warms up; then, on a CPU, five count.
 """
 
 import json
 import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -37,11 +35,6 @@ SHAPE = Qwen2Config(vocab_size=151_936, hidden_size=1536, intermediate_size=8960
                     num_attention_heads=12, num_key_value_heads=2, max_position_embeddings=4096, rms_norm_eps=1e-6,
                     tie_word_embeddings=True)
 SETTINGS = dict(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0)      # transformers' names
-
-
-@dataclass(frozen=True)
-class Config:
-    peers: bool = True          # run transformers too (on a GPU its generate takes minutes)
 
 
 def timed(function, calls: int = 1) -> tuple[float, list]:
@@ -80,7 +73,8 @@ def transformers_batch(peer, prompt: torch.Tensor, n: int, new: int, stop: list[
     return [len(out.generated_tokens) for out in peer.generate_batch([prompt.tolist()] * n, config).values()]
 
 
-def main(config: Config) -> None:
+def main(peers: bool = True) -> None:
+    """peers: run transformers too (on a GPU its generate takes minutes)."""
     torch.manual_seed(0)
     if GPU:
         peer = Qwen2ForCausalLM(SHAPE).to(DEVICE, torch.bfloat16).eval()
@@ -100,18 +94,18 @@ def main(config: Config) -> None:
         prompt = data.encode(tokenizer, data.render(tokenizer, data.load("tiny-add")[0].question, "chat"))
         work = [("natural", n, 160, data.stop_ids(tokenizer, ("<|endoftext|>",))) for n in (1, 32, 128)]
         where = f"CPU, {torch.get_num_threads()} thread(s)"
-    peers = {"transformers generate": transformers_generate} | ({"generate_batch": transformers_batch} if GPU else {})
+    theirs = {"transformers generate": transformers_generate} | ({"generate_batch": transformers_batch} if GPU else {})
     print(f"{where}\n{'work':8} {'n':>5}  {'implementation':22} {'tokens/s':>9}  of roofline  peak GB")
     rows = []
     for name, n, new, stop in work:
-        for implementation in ("ours", *(peers if config.peers else ())):
+        for implementation in ("ours", *(theirs if peers else ())):
             torch.cuda.reset_peak_memory_stats() if GPU else None
             if implementation == "ours":
                 seconds, got = timed(lambda seed: sample.generate(decoder, [prompt], n=n, max_new_tokens=new,
                                                                   stop_ids=stop, seed=seed), 1 if GPU else 5)
                 lengths = [len(tokens) for rollouts in got for tokens in rollouts.tokens]
             else:
-                seconds, got = timed(lambda _: peers[implementation](peer, prompt, n, new, stop), 1 if GPU else 5)
+                seconds, got = timed(lambda _: theirs[implementation](peer, prompt, n, new, stop), 1 if GPU else 5)
                 lengths = sum(got, [])
             row = dict(work=name, n=n, implementation=implementation, tokens=sum(lengths), seconds=round(seconds, 3))
             if GPU:
@@ -120,8 +114,7 @@ def main(config: Config) -> None:
             if GPU and n == 32 and implementation == "ours":      # sampling and training must agree (contract 7)
                 packed = policy.pack([prompt] * n, got[0].tokens, DEVICE, torch.bfloat16)
                 with torch.no_grad():
-                    logprob = policy.token_logprobs(decoder, packed, 1.0)[0].cpu()
-                gap = (logprob - torch.cat(got[0].logprobs)).abs()
+                    gap = (policy.token_logprobs(decoder, packed, 1.0)[0].cpu() - torch.cat(got[0].logprobs)).abs()
                 row |= dict(logprob_gap_mean=gap.mean().item(), logprob_gap_max=gap.max().item())
             rows.append(row)
             print(f"{name:8} {n:5}  {implementation:22} {sum(lengths) / seconds:9.0f}  {row.get('roofline', '-'):>11}  "
@@ -130,4 +123,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    tyro.cli(main)

@@ -158,7 +158,7 @@ def announce(config, run, folder: Path) -> None:
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
               f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
               f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, each "
-              f"decodes {run.decoding} at a time, attention: "
+              f"decodes up to {run.decoding} responses at a time, attention: "
               f"{kernels.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
 
 

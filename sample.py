@@ -2,9 +2,9 @@
 
     python sample.py --model tiny-base --prompt "Tom has 57 apples and buys 39 more. How many?" --chat --n 4
 
-A *row* of the cache is a place in which one response is decoded. How many rows there are follows from a memory budget;
-the responses wait in a queue, and when one ends the next takes its row, or, when none waits, the last row's response
-moves there: so the rows in use are always the first ones, and a decoding step is one batched forward over them.
+A *row* of the cache is a place in which one response is decoded. How many there are follows from a memory budget; the
+other responses wait. When one ends, the last row's response moves into its place, and the next waiting one begins in
+the last row. So the rows in use are always the first ones, and a decoding step is one batched forward over them.
 
 A prompt runs once, through the forward of training (`PackedAttention`), all but its last token; its keys and values are
 shared by all its responses. That last token is the first that a row feeds, so every token is drawn in the same way.
@@ -28,7 +28,7 @@ import model
 from kernels import PackedAttention, backend, decode_attention, head_logits, sample_tokens
 from model import Decoder, PretrainedConfig
 
-STEPS_BETWEEN_LOOKS = 16       # on CUDA the host asks only so often which rows have ended: asking waits for the GPU
+STEPS_BETWEEN_LOOKS = 16       # on CUDA the host asks only so often which rows have ended: it waits for the GPU then
 PREFILL_TOKENS = 16_384        # prompt tokens that run in about one forward: bounds the activations
 
 
@@ -55,7 +55,7 @@ class Engine:
         weight, config = next(decoder.parameters()), decoder.config
         self.decoder, self.draw, self.max_new_tokens = decoder, draw, max_new_tokens
         self.device, self.shared = weight.device, backend(weight) == "triton"
-        self.stop_ids = torch.tensor(stop_ids, dtype=torch.int64, device=self.device)
+        self.stop_ids, self.stops = stop_ids, torch.tensor(stop_ids, dtype=torch.int64, device=self.device)       # [S]
         own = max_new_tokens + (1 if self.shared else longest)           # a row's first own token is its prompt's last
         L, heads, hd = config.num_hidden_layers, config.num_key_value_heads, model.head_dim(config)
         self.prompt_k, self.prompt_v = weight.new_zeros(2, L, prompts, heads, longest - 1, hd)
@@ -68,10 +68,11 @@ class Engine:
         self.state = torch.zeros(8, rows, dtype=torch.int64, device=self.device)
         (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,
          self.alive) = self.state                                                                             # [R] each
-        self.place = {}                        # number of a prompt -> which of the U holds it
-        self.graphs, self.pool, self.opened = {}, None, longest - 1
+        # number of a prompt -> which of the U holds it; slots that hold finite numbers in every row (where not shared)
+        self.place, self.opened = {}, longest - 1
+        self.graphs, self.pool, self.capturing = {}, None, torch.cuda.Stream() if self.device.type == "cuda" else None
 
-    def hold(self, wanted: list[int], prompts: list[Tensor]) -> None:
+    def hold(self, wanted: dict[int, None], prompts: list[Tensor]) -> None:
         """Have the `wanted` ones (at most U numbers) of `prompts` here, each in its `place`; forget the others."""
         new = [i for i in wanted if i not in self.place]
         self.place = {i: place for i, place in self.place.items() if i in wanted}
@@ -148,63 +149,60 @@ class Engine:
         token += alive * (drawn - token)
         position += alive
         count += alive
-        alive &= ~(drawn[:, None] == self.stop_ids).any(1) & (count < self.max_new_tokens)
+        alive &= ~(drawn[:, None] == self.stops).any(1) & (count < self.max_new_tokens)
 
     def advance(self, A: int) -> None:
         """Step the first A rows: once on a CPU; on CUDA a few times, by a graph that was captured for about A rows."""
-        if self.device.type != "cuda":
+        if self.device.type != "cuda" or not self.shared:
             return self.step(A)
         size = min(graph_size(A), len(self.token))
         if size not in self.graphs:
             self.graphs[size] = self.capture(size)
-        for _ in range(STEPS_BETWEEN_LOOKS):
+        for _ in range(min(STEPS_BETWEEN_LOOKS, self.max_new_tokens)):
             self.graphs[size].replay()
 
     def capture(self, size: int) -> torch.cuda.CUDAGraph:
-        """The step of `size` rows as one CUDA graph: some 500 kernels of 28 layers, which one call then replays."""
+        """The step of `size` rows as one CUDA graph: the many small kernels of all layers, replayed by one call."""
         alive = self.alive.clone()
-        self.alive.zero_()                            # so a step changes nothing, and can run to load its kernels
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self.step(size)
-        torch.cuda.current_stream().wait_stream(side)
+        self.alive.zero_()                            # so a step changes nothing, and may run to load its kernels
+        self.step(size)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.capturing):
             self.step(size)
         self.pool = graph.pool()                      # graphs run one at a time: one piece of memory serves all
         self.alive.copy_(alive)
         return graph
 
-    def result(self, row: int) -> tuple[Tensor, Tensor, bool]:
-        """The response in a row that has ended -> (tokens [T], logprobs [T], whether it stopped by itself)."""
-        T = int(self.count[row])
+    def result(self, row: int, T: int) -> tuple[Tensor, Tensor, bool]:
+        """The response of T tokens in a row that has ended -> (tokens [T], logprobs [T], did it stop by itself)."""
         tokens, logprobs = (x[row, :T].to("cpu", copy=True) for x in (self.tokens, self.logprobs))
-        return tokens, logprobs, bool((self.tokens[row, T - 1] == self.stop_ids).any())
+        return tokens, logprobs, int(tokens[-1]) in self.stop_ids
 
 
 def graph_size(rows: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: few graphs, and at most a third of a step's rows are empty."""
-    power = 1 << (rows - 1).bit_length()
-    return power * 3 // 4 if power >= 4 and rows <= power * 3 // 4 else power
+    """The next of 8, 12, 16, 24, 32, 48, ...: few graphs, and beyond 8 at most a third of a step's rows are empty."""
+    power = max(8, 1 << (rows - 1).bit_length())
+    return power * 3 // 4 if 8 < rows <= power * 3 // 4 else power
 
 
-def restrict(logits: Tensor, top_p: float, top_k: int) -> Tensor:
-    """Set to -inf all logits [A, V] but the `top_k` largest (0: all) and the smallest set of probability >= top_p.
+def restrict(logits: Tensor, temperature: float, top_p: float, top_k: int) -> Tensor:
+    """Set to -inf all logits [A, V] but the `top_k` largest (0: all), and of these all but the largest that together
+    have the probability `top_p` (1: all) at the temperature, which comes first as in transformers.
 
     For sampling and evaluation only: a policy trained on restricted samples would be scored as unrestricted."""
     if top_k:
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
+        logits = logits.masked_fill(logits < logits.topk(min(top_k, logits.shape[1])).values[:, -1:], -torch.inf)
     if top_p < 1:
-        ordered, index = logits.float().sort(descending=True)
-        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)         # probability of all that stand in front
-        outside = torch.zeros_like(logits, dtype=torch.bool).scatter(1, index, before >= top_p)
-        logits = logits.masked_fill(outside, -torch.inf)
+        ordered = logits.sort(descending=True).values
+        p = (ordered / temperature).softmax(-1)
+        kept = (p.cumsum(-1) - p < top_p).sum(-1, keepdim=True)               # [A, 1]: those before do not reach top_p
+        logits = logits.masked_fill(logits < ordered.gather(1, kept - 1), -torch.inf)
     return logits
 
 
 def rows_that_fit(config: PretrainedConfig, prompts: list[Tensor], n: int, max_new_tokens: int, temperature: float,
-                  stop_ids: list[int], cache_gib: float, dtype: torch.dtype, device: torch.device) -> int:
+                  stop_ids: list[int], cache_gib: float, dtype: torch.dtype, device: torch.device,
+                  restricted: bool = False) -> int:
     """How many of the len(prompts) * n responses decode at a time in `cache_gib` GiB of keys, values and logits (0: 80%
     of what is free on a GPU; a quarter of a computer's memory, for its processes together). Every row has room for the
     longest prompt and max_new_tokens: running out of memory is foreseen. ValueError for what cannot be generated."""
@@ -212,7 +210,7 @@ def rows_that_fit(config: PretrainedConfig, prompts: list[Tensor], n: int, max_n
         raise ValueError("a prompt is empty: give at least one token")
     if n < 1 or max_new_tokens < 1:
         raise ValueError(f"n and max_new_tokens must be at least 1, got {n} and {max_new_tokens}")
-    if temperature < 0:
+    if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be 0 (greedy) or more, got {temperature}")
     longest, room = max(len(prompt) for prompt in prompts), config.max_position_embeddings
     if longest + max_new_tokens > room:
@@ -224,10 +222,10 @@ def rows_that_fit(config: PretrainedConfig, prompts: list[Tensor], n: int, max_n
     token = 2 * config.num_hidden_layers * config.num_key_value_heads * model.head_dim(config) * dtype.itemsize
     prompt, distinct = token * longest, len({tuple(p.tolist()) for p in prompts})
     shared = backend(torch.empty(0, dtype=dtype, device=device)) == "triton"
-    row = token * (max_new_tokens + 1) + 8 * config.vocab_size + (0 if shared else prompt)
+    # Bytes for each of a row's logits: what a step holds of them at most, counted by torch's profiler
+    row = token * (max_new_tokens + 1) + (40 if restricted else 16) * config.vocab_size + (0 if shared else prompt)
     # Every prompt is held, or where they are more than the rows, one for each row
-    rows = max((budget - distinct * prompt) // row, min(distinct, budget // (row + prompt)))
-    if rows < 1:
+    if (rows := max((budget - distinct * prompt) // row, min(distinct, budget // (row + prompt)))) < 1:
         raise ValueError(f"one response needs {(row + prompt) / 2**30:.3g} GiB for keys, values and logits, there are "
                          f"{budget / 2**30:.3g}; raise --cache-gib or lower --max-new-tokens")
     return min(int(rows), len(prompts) * n)
@@ -249,16 +247,18 @@ def stream(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_token
     Yields (i * n + j, tokens [T], logprobs [T], finished) of response j to prompt i as soon as it has ended.
 
     The response has the number s = sequences[i * n + j] (without `sequences`: i * n + j), and its token at position t
-    is a function of (seed, step, s, t) and the model. `cache_gib`, and ValueError: see `rows_that_fit`."""
+    is a function of (seed, step, s, t) and the model. `cache_gib`, ValueError: see `rows_that_fit`."""
     weight = next(decoder.parameters())
-    R = rows_that_fit(decoder.config, prompts, n, max_new_tokens, temperature, stop_ids, cache_gib, weight.dtype,
-                      weight.device)
     if not 0 < top_p <= 1 or top_k < 0:
         raise ValueError(f"top_p must be in (0, 1] and top_k must be 0 (off) or more, got {top_p} and {top_k}")
+    restricted = temperature > 0 and (top_k > 0 or top_p < 1)
+    R = rows_that_fit(decoder.config, prompts, n, max_new_tokens, temperature, stop_ids, cache_gib, weight.dtype,
+                      weight.device, restricted)
+    if sequences and len(sequences) != len(prompts) * n:
+        raise ValueError(f"sequences must number the {len(prompts)} x {n} responses, got {len(sequences)}")
 
     def draw(logits: Tensor, sequences: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        if top_k or top_p < 1:
-            logits = restrict(logits, top_p, top_k)
+        logits = restrict(logits, temperature, top_p, top_k) if restricted else logits
         return sample_tokens(logits, temperature, seed, step, sequences, positions)
 
     first = {}
@@ -273,16 +273,16 @@ def stream(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, max_new_token
         while queue or running:
             if new := queue[:R - len(running)]:
                 del queue[:len(new)]
-                engine.hold(list(dict.fromkeys(number[s // n] for s in running + new)), prompts)
+                engine.hold(dict.fromkeys(number[s // n] for s in running + new), prompts)
                 engine.seat(len(running), [(number[s // n], prompts[s // n]) for s in new],
                             [sequences[s] if sequences else s for s in new])
                 running += new
             engine.advance(len(running))
-            alive = engine.alive[:len(running)].tolist()
+            count, alive = engine.state[-2:, :len(running)].tolist()
             if not all(alive):
                 for r, s in enumerate(running):
                     if not alive[r]:
-                        yield s, *engine.result(r)
+                        yield s, *engine.result(r, count[r])
                 # A row that goes on and stands behind the number that do moves into the place of one that has ended
                 A = sum(alive)
                 target, source = [r for r in range(A) if not alive[r]], [r for r in range(A, len(alive)) if alive[r]]

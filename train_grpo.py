@@ -134,7 +134,7 @@ class Run:
     tokenizer: object
     stop_ids: list[int]
     dtype: torch.dtype                          # of computation
-    decoding: int                               # responses that decode at a time on each rank
+    decoding: int                               # responses that can decode at a time on each rank
     actor: model.Decoder                        # the policy: sharded fp32 masters
     reference: model.Decoder | None             # the frozen base model, sharded
     optimizer: torch.optim.Optimizer

@@ -365,8 +365,8 @@ def test_the_papers_recipe_runs_on_the_real_qwen_tokenizer_and_its_152k_vocabula
     done = run_script("train_grpo.py", "qwen2.5-math-1.5b", "--model", "base", "--example", "pi1", "pi13", "--rows", 2,
                       "--max-new-tokens", 6, "--steps", 2, "--name", "real", processes=2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.startswith("<|im_start|>system\nPlease reason step by step, and put your final answer within "
-                                  "\\boxed{}.<|im_end|>\n<|im_start|>user\nThe pressure \\( P \\) exerted by wind")
+    assert ("<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
+            "<|im_start|>user\nThe pressure \\( P \\) exerted by wind") in done.stdout
     same_logits(tmp_path / "runs" / "real" / "checkpoints" / "step_2")
 
 

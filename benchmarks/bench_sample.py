@@ -34,6 +34,7 @@ DEVICE = torch.device("cuda" if GPU else "cpu")
 SHAPE = Qwen2Config(vocab_size=151_936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28,
                     num_attention_heads=12, num_key_value_heads=2, max_position_embeddings=4096, rms_norm_eps=1e-6,
                     tie_word_embeddings=True)
+BUDGET = 100.0 if GPU else 0.0                   # GiB for keys, values and logits; the peak may be this and the weights
 SETTINGS = dict(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0)      # transformers' names
 
 
@@ -87,7 +88,8 @@ def main(peers: bool = True) -> None:
         bandwidth = 20 * big.nbytes / timed(lambda _: big.clone(), 10)[0]
         rate = 10 * 2 * 8192**3 / timed(lambda _: a @ a, 10)[0]
         del big, a
-        where = f"{torch.cuda.get_device_name()}: copy {bandwidth / 1e9:.4g} GB/s, matmul {rate / 1e12:.4g} TFLOP/s"
+        where = (f"{torch.cuda.get_device_name()}: copy {bandwidth / 1e9:.4g} GB/s, matmul {rate / 1e12:.4g} TFLOP/s; "
+                 f"budget {BUDGET * 1.0737:.0f} GB, weights {sum(p.nbytes for p in decoder.parameters()) / 1e9:.1f} GB")
     else:
         peer = AutoModelForCausalLM.from_pretrained(ROOT / "tiny-base", dtype=torch.float32).eval()
         decoder, tokenizer = model.load(ROOT / "tiny-base"), model.load_tokenizer(ROOT / "tiny-base")
@@ -102,7 +104,8 @@ def main(peers: bool = True) -> None:
             torch.cuda.reset_peak_memory_stats() if GPU else None
             if implementation == "ours":
                 seconds, got = timed(lambda seed: sample.generate(decoder, [prompt], n=n, max_new_tokens=new,
-                                                                  stop_ids=stop, seed=seed), 1 if GPU else 5)
+                                                                  stop_ids=stop, seed=seed, cache_gib=BUDGET),
+                                     1 if GPU else 5)
                 lengths = [len(tokens) for rollouts in got for tokens in rollouts.tokens]
             else:
                 seconds, got = timed(lambda _: theirs[implementation](peer, prompt, n, new, stop), 1 if GPU else 5)

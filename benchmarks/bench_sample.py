@@ -3,11 +3,10 @@
     python benchmarks/bench_sample.py [--no-peers]
 
 On a CPU: tiny-base, its training prompt, responses that stop by themselves. On a GPU: random weights in the shape of
-Qwen2.5-Math-1.5B in bf16, a prompt of 170 tokens; "exact" is 600 new tokens for each response, "mixed" a length that is
-geometric with mean 600 (253 of the 151,936 tokens stop, and all are about as likely) and at most 3,072.
-
-The roofline of a decoding step is max((weights + live keys and values) / bandwidth, operations / rate), both measured
-here; the prompt's keys count once. The first call warms up; then, on a CPU, five count.
+Qwen2.5-Math-1.5B in bf16, a prompt of 170 tokens; "exact": 600 new tokens for each response; "mixed": a length that is
+geometric with mean 600 (253 of the 151,936 tokens stop, all about as likely), at most 3,072. The roofline of a step is
+max((weights + live keys and values) / bandwidth, operations / rate), both measured; the prompt's keys count once. The
+first call warms up; then, on a CPU, five count.
 """
 
 import json
@@ -40,11 +39,11 @@ SETTINGS = dict(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_i
 
 def timed(function, calls: int = 1) -> tuple[float, list]:
     """Seconds of `calls` calls function(1), function(2), ..., after function(0) has warmed up, and their results."""
-    function(0)
-    torch.cuda.synchronize() if GPU else None
+    wait = torch.cuda.synchronize if GPU else lambda: None
+    function(0), wait()
     clock = time.perf_counter()
     results = [function(call) for call in range(1, calls + 1)]
-    torch.cuda.synchronize() if GPU else None
+    wait()
     return time.perf_counter() - clock, results
 
 
@@ -98,17 +97,17 @@ def main(peers: bool = True) -> None:
         where = f"CPU, {torch.get_num_threads()} thread(s)"
     theirs = {"transformers generate": transformers_generate} | ({"generate_batch": transformers_batch} if GPU else {})
     print(f"{where}\n{'work':8} {'n':>5}  {'implementation':22} {'tokens/s':>9}  of roofline  peak GB")
-    rows = []
+    rows, calls = [], 1 if GPU else 5
     for name, n, new, stop in work:
         for implementation in ("ours", *(theirs if peers else ())):
-            torch.cuda.reset_peak_memory_stats() if GPU else None
+            if GPU:
+                torch.cuda.reset_peak_memory_stats()
             if implementation == "ours":
-                seconds, got = timed(lambda seed: sample.generate(decoder, [prompt], n=n, max_new_tokens=new,
-                                                                  stop_ids=stop, seed=seed, cache_gib=BUDGET),
-                                     1 if GPU else 5)
+                settings = dict(n=n, max_new_tokens=new, stop_ids=stop, cache_gib=BUDGET)
+                seconds, got = timed(lambda seed: sample.generate(decoder, [prompt], seed=seed, **settings), calls)
                 lengths = [len(tokens) for rollouts in got for tokens in rollouts.tokens]
             else:
-                seconds, got = timed(lambda _: theirs[implementation](peer, prompt, n, new, stop), 1 if GPU else 5)
+                seconds, got = timed(lambda _: theirs[implementation](peer, prompt, n, new, stop), calls)
                 lengths = sum(got, [])
             row = dict(work=name, n=n, implementation=implementation, tokens=sum(lengths), seconds=round(seconds, 3))
             if GPU:

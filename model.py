@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 import transformers.utils
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -167,8 +167,11 @@ def check_supported(config: PretrainedConfig) -> None:
 
 
 def find_folder(folder_or_hub_id: str) -> Path:
-    """The local folder of a model: itself, or the hub's snapshot. FileNotFoundError if neither is there."""
+    """The local folder of a model: itself, or the hub's snapshot. FileNotFoundError if neither is there, or is none."""
     if Path(folder_or_hub_id).is_dir():
+        if not Path(folder_or_hub_id, "config.json").is_file():
+            raise FileNotFoundError(f"{folder_or_hub_id}: no config.json; --model wants a folder as save_pretrained "
+                                    "writes it")
         return Path(folder_or_hub_id)
     try:
         wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
@@ -184,15 +187,21 @@ def load(folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32, devic
     Raises FileNotFoundError for a missing folder or weights, ValueError for an unsupported architecture or for
     parameters that are missing, left over or of the wrong shape."""
     folder = find_folder(folder_or_hub_id)
-    files = sorted(folder.glob("*.safetensors"))
-    for found, what in (((folder / "config.json").is_file(), "config.json"), (files, "*.safetensors")):
-        if not found:
-            raise FileNotFoundError(f"{folder}: no {what}; --model wants a folder as save_pretrained writes it")
+    if not (files := sorted(folder.glob("*.safetensors"))):
+        raise FileNotFoundError(f"{folder}: no *.safetensors; --model wants a folder as save_pretrained writes it")
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except OSError as error:
+        raise ValueError(f"{folder}/config.json cannot be read ({str(error).splitlines()[0]})") from None
     with torch.device("meta"):
-        decoder = Decoder(AutoConfig.from_pretrained(folder))
+        decoder = Decoder(config)
     wanted, state = dict(decoder.named_parameters()), {}
     for file in files:
-        with safe_open(file, framework="pt") as weights:
+        try:
+            weights = safe_open(file, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"{file} is not a whole safetensors file ({error})") from None
+        with weights:
             for name in weights.keys():
                 if name == "lm_head.weight" and decoder.config.tie_word_embeddings:
                     continue            # some folders store the tied head a second time
@@ -206,8 +215,11 @@ def load(folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32, devic
 
 
 def load_tokenizer(folder_or_hub_id: str | Path):
-    """The transformers tokenizer of a model folder or hub id."""
-    return AutoTokenizer.from_pretrained(find_folder(folder_or_hub_id))
+    """The transformers tokenizer of a model folder or hub id. FileNotFoundError for a folder without one."""
+    folder = find_folder(folder_or_hub_id)
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise FileNotFoundError(f"{folder}: no tokenizer; --model wants a folder as save_pretrained writes it")
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def save(decoder: Decoder, folder: str | Path, tokenizer) -> None:

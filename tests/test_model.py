@@ -125,6 +125,15 @@ def test_a_missing_folder_config_or_weights_file_is_named(folders, tmp_path, mon
     (tmp_path / "config.json").write_text((folders["qwen2-tied"] / "config.json").read_text())
     with pytest.raises(FileNotFoundError, match="no \\*.safetensors"):
         model.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no tokenizer"):
+        model.load_tokenizer(tmp_path)
+    whole = (folders["qwen2-tied"] / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+        model.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json cannot be read"):
+        model.load(tmp_path)
 
 
 @pytest.mark.parametrize("first", ["import train_grpo", "import tiny"])

@@ -37,6 +37,12 @@ def operands(question: str) -> tuple[int, ...]:
     return tuple(sorted(int(n) for n in re.findall(r"\d+", question)))
 
 
+def test_an_existing_folder_is_not_written_over(monkeypatch):
+    monkeypatch.setattr(tiny, "pretrain", None)
+    with pytest.raises(SystemExit, match="tiny-base exists: choose another --out"):
+        tiny.main(tiny.Config(out=str(BASE)))
+
+
 def test_the_splits_have_100_and_20_problems_a_category_and_no_operands_in_common():
     heldout, validation = tiny.problems("heldout"), tiny.problems("validation")
     for category in tiny.CATEGORIES:

@@ -46,8 +46,9 @@ class Rollouts:
 class Engine:
     """Keys and values of U prompts and R rows, the state of the rows, and the step that draws a token for each.
 
-    Where our Triton kernel runs, a row sees its prompt in `prompt_k` and its own tokens in `k`: no prompt is copied.
-    torch's attention wants all that a row sees in one piece, so elsewhere a row begins with a copy of its prompt."""
+    A row sees its prompt's keys, then its own; its token at `position` stands in slot position - offset of its own. Where
+    our Triton kernel runs, the prompt's are those in prompt_k, shared and not copied, and offset is their number. torch's
+    attention wants all in one piece: elsewhere a row's own begin with a copy of the prompt's, and offset is 0."""
 
     def __init__(self, decoder: Decoder, rows: int, prompts: int, longest: int, max_new_tokens: int,
                  stop_ids: list[int], draw):
@@ -63,12 +64,12 @@ class Engine:
         # What is drawn; the last column takes what a row that has ended writes until the host looks
         self.tokens = torch.zeros(rows, max_new_tokens + 1, dtype=torch.int64, device=self.device)
         self.logprobs = torch.zeros(rows, max_new_tokens + 1, device=self.device)
-        # A row feeds `token`, which stands at `position` of its sequence and in its own slot position - offset, behind
-        # the first `prefilled` tokens of its `prompt`; `count` tokens are drawn; it is `alive` until its response ends
+        # A row feeds `token`, at `position` of its sequence, behind the first `prefilled` tokens of its `prompt` (which of
+        # the U); `count` tokens are drawn; it is `alive` until its response ends
         self.state = torch.zeros(8, rows, dtype=torch.int64, device=self.device)
         (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,
          self.alive) = self.state                                                                             # [R] each
-        # number of a prompt -> which of the U holds it; slots that hold finite numbers in every row (where not shared)
+        # number of a prompt -> which of the U holds it; how many slots hold finite numbers in all rows (if not shared)
         self.place, self.opened = {}, longest - 1
         self.graphs, self.pool, self.capturing = {}, None, torch.cuda.Stream() if self.device.type == "cuda" else None
 
@@ -302,8 +303,7 @@ def generate(decoder: Decoder, prompts: list[Tensor], *, n: int = 1, progress: b
     for i, *response in tqdm(stream(decoder, prompts, n=n, **settings), "sample", len(responses), leave=False,
                              unit="response", disable=not progress):
         responses[i] = response
-    tokens, logprobs, finished = (list(each) for each in zip(*responses, strict=True))
-    return Rollouts(tokens, logprobs, finished, [i // n for i in range(len(responses))])
+    return Rollouts(*map(list, zip(*responses, strict=True)), [i // n for i in range(len(responses))])
 
 
 # ---------------------------------------------------------------- command line

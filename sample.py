@@ -46,8 +46,8 @@ class Rollouts:
 class Engine:
     """Keys and values of U prompts and R rows, the state of the rows, and the step that draws a token for each.
 
-    A row sees its prompt's keys, then its own; its token at `position` stands in slot position - offset of its own. Where
-    our Triton kernel runs, the prompt's are those in prompt_k, shared and not copied, and offset is their number. torch's
+    A row sees its prompt's keys, then its own; the token at `position` has slot position - offset of its own. Where our
+    Triton kernel runs, the prompt's are read in prompt_k, shared and not copied; offset is their number. torch's own
     attention wants all in one piece: elsewhere a row's own begin with a copy of the prompt's, and offset is 0."""
 
     def __init__(self, decoder: Decoder, rows: int, prompts: int, longest: int, max_new_tokens: int,
@@ -64,7 +64,7 @@ class Engine:
         # What is drawn; the last column takes what a row that has ended writes until the host looks
         self.tokens = torch.zeros(rows, max_new_tokens + 1, dtype=torch.int64, device=self.device)
         self.logprobs = torch.zeros(rows, max_new_tokens + 1, device=self.device)
-        # A row feeds `token`, at `position` of its sequence, behind the first `prefilled` tokens of its `prompt` (which of
+        # A row feeds `token`, at `position` of its sequence, behind the first `prefilled` tokens of its `prompt` (one of
         # the U); `count` tokens are drawn; it is `alive` until its response ends
         self.state = torch.zeros(8, rows, dtype=torch.int64, device=self.device)
         (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,

@@ -24,17 +24,23 @@ PANELS = {   # title: (what the metric's name starts with, what it ends with)
 
 
 def read(folder: Path) -> list[dict]:
-    """The lines of a run's metrics.jsonl. FileNotFoundError if it has none."""
+    """The lines of a run's metrics.jsonl. FileNotFoundError without such a file, ValueError if it has no line yet."""
     file = Path(folder, "metrics.jsonl")
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist: give the folder of a run, such as runs/tiny")
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    with file.open(encoding="utf-8") as lines:         # a line without its end is still being written
+        metrics = [json.loads(line) for line in lines if line.endswith("\n")]
+    if not metrics:
+        raise ValueError(f"{file} has no line yet: the run writes the first one after it has evaluated the base model")
+    return metrics
 
 
 def draw(folders: list[Path], out: Path) -> Path:
-    """Draw PANELS over the steps of each run's metrics.jsonl into the PNG `out`; returns `out`.
+    """Draw PANELS over the steps of each run's metrics.jsonl into the picture `out`; returns `out`.
 
-    Of several runs, each has a colour, and each evaluated set a kind of line."""
+    Of several runs, each has a colour, and each evaluated set a kind of line. ValueError for another suffix."""
+    if out.suffix not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"--out must end in .png, .pdf or .svg, got {out}")
     figure, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
     several = len(folders) > 1
     for run, folder in enumerate(folders):
@@ -71,5 +77,5 @@ if __name__ == "__main__":
         sys.exit("plot.py: give the folders of one or more runs, such as runs/tiny")
     try:
         print(draw(list(arguments.runs), arguments.out))
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"plot.py: {error}")

@@ -42,14 +42,18 @@ def parse(config_class: type, recipes: dict, arguments: list[str]):
     file = Path(config.resume, "config.json")
     if not file.is_file():
         fail(f"{file} does not exist; --resume wants the folder of a run")
-    saved = json.loads(file.read_text())
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["config"].items()}
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        saved, recipe = saved["config"], saved["about"]["recipe"]
+    except (ValueError, KeyError, TypeError):
+        fail(f"{file} is not a run's config.json; --resume wants the folder of a run")
+    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in saved.items()}
     if other := settings.keys() ^ {field.name for field in fields(config_class)}:
         fail(f"{config.resume} is a run of another trainer or version: they differ in the setting {min(other)}")
     config = tyro.cli(config_class, args=options, default=config_class(**settings), **about)
-    if given or config.name != settings["name"]:
-        fail("--resume goes on with the recipe and the name that the run has: leave them out")
-    return config, saved["about"]["recipe"]
+    if given or (config.name, config.model) != (settings["name"], settings["model"]):
+        fail("--resume goes on with the recipe, the name and the model that the run has: leave them out")
+    return config, recipe
 
 
 def check(config, world: World) -> None:
@@ -58,6 +62,9 @@ def check(config, world: World) -> None:
                  "micro_batch_tokens"):
         if getattr(config, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}")
+    for name in ("example", "stop_tokens"):
+        if not getattr(config, name):
+            raise ValueError(f"--{name.replace('_', '-')} wants one name or more")
     if config.rows % (world.size * config.updates_per_rollout):
         raise ValueError(f"--rows {config.rows} does not divide by {world.size} process(es) x --updates-per-rollout "
                          f"{config.updates_per_rollout}; make it a multiple")
@@ -130,8 +137,9 @@ def append(file: Path, rows: list[dict], world: World) -> None:
 
 def histories(run, batch, step: int) -> list[dict]:
     """The step's line of histories.jsonl: {id of an example: [mean reward of each group that answered it]}, in the
-    order of the rows. An epoch holds each example once, so the k-th entry of an id is its accuracy in epoch k. No line
-    where there is but one example: nothing to rank. Every rank must call it."""
+    order of the rows. An epoch holds every training problem once: the k-th entry of an id in a run is its accuracy in
+    epoch k, but where the files repeat the id n times, n entries are one epoch. No line where there is but one id:
+    nothing to rank. Every rank must call it."""
     if len({problem.id for problem in run.problems}) == 1:
         return []
     world, line = run.world, {}
@@ -155,10 +163,11 @@ def rewind(folder: Path, step: int, world: World) -> None:
 def announce(config, run, folder: Path) -> None:
     """Say what is about to run: the first prompt, its gold answer, how much is done in a step, and where (rank 0)."""
     if run.world.rank == 0:
+        share = config.rows * config.group_size // run.world.size
         print(f"{run.tokenizer.decode(run.prompts[0])}\n--- gold: {run.problems[0].answer} "
               f"(example 1 of {len(run.problems)})\n{config.rows * config.group_size} samples -> "
               f"{config.updates_per_rollout} update(s); {run.world.size} process(es) on {run.world.device.type}, each "
-              f"decodes up to {run.decoding} responses at a time, attention: "
+              f"decodes {min(run.decoding, share)} of its {share} responses at a time, attention: "
               f"{kernels.attention_backend(run.world.device.type, run.dtype)}; results: {folder}")
 
 
@@ -188,7 +197,7 @@ def summary(folder: Path, validation: str) -> str:
     best = max(evaluated, key=lambda line: (line.get(f"eval/{validation}/accuracy", 0), line["step"]))
     rows = [("training example", trained[0]["train/accuracy"], best["train/accuracy"])]
     for name in base:
-        if name.startswith("eval/") and "/accuracy" in name:
+        if name.startswith("eval/") and "/accuracy" in name and name in best:     # a resumed run may have other sets
             problems, _, category = name.removeprefix("eval/").rpartition("/accuracy")
             rows.append((f"  {category.removeprefix('/')}" if category else problems, base[name], best[name]))
     width = max(len(row[0]) for row in rows)

@@ -38,9 +38,45 @@ def test_the_summary_takes_the_step_that_is_best_on_the_validation_set(tmp_path)
     assert picture.read_bytes()[1:4] == b"PNG"
 
 
-def test_a_folder_without_metrics_is_named(tmp_path):
+def test_after_a_resume_with_other_sets_the_table_has_those_that_base_and_best_both_have(tmp_path):
+    lines = [{"step": 0, "eval/old/accuracy": 0.1, "eval/both/accuracy": 0.2, "time/evaluate": 1},
+             {"step": 1, "train/accuracy": 0.5, "eval/both/accuracy": 0.4, "eval/new/accuracy": 0.7, "time/evaluate": 1}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = record.summary(tmp_path, "new").splitlines()
+    assert [row.split() for row in table[1:-2]] == [["training", "example", "0.500", "0.500"], ["both", "0.200", "0.400"]]
+    assert table[-1].endswith("step_1")
+
+
+def test_a_folder_without_metrics_and_a_picture_of_another_kind_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="metrics.jsonl does not exist"):
         plot.draw([tmp_path], tmp_path / "x.png")
+    (tmp_path / "metrics.jsonl").write_text('{"st')
+    with pytest.raises(ValueError, match="metrics.jsonl has no line yet"):
+        plot.draw([tmp_path], tmp_path / "x.png")
+    for name in ("x", "x.doc"):
+        with pytest.raises(ValueError, match=f"--out must end in .png, .pdf or .svg, got .*{name}"):
+            plot.draw([tmp_path], tmp_path / name)
+
+
+def test_a_line_that_a_running_run_is_still_writing_is_left_out(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "eval/é/accuracy": 1}\n{"step": 1, "tr', encoding="utf-8")
+    assert plot.read(tmp_path) == [{"step": 0, "eval/é/accuracy": 1}]
+
+
+@pytest.mark.parametrize("decoding, said", [(15245, "decodes 64 of its 64"), (40, "decodes 40 of its 64")])
+def test_the_announcement_says_how_many_of_a_ranks_responses_decode_at_a_time(capsys, decoding, said):
+    """16 rows x 8 responses on 2 processes: 64 each."""
+    world = SimpleNamespace(rank=0, size=2, device=torch.device("cpu"))
+    run = SimpleNamespace(world=world, decoding=decoding, dtype=torch.float32, prompts=[[1]],
+                          problems=[data.Problem("1+1?", "2")], tokenizer=SimpleNamespace(decode=str))
+    record.announce(train_grpo.Config(), run, "runs/tiny")
+    assert f"each {said} responses at a time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["example", "stop_tokens"])
+def test_no_example_and_no_stop_token_are_refused_by_name(world, name):
+    with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} wants one name or more"):
+        record.check(train_grpo.Config(**{name: ()}), world)
 
 
 def test_a_rewound_run_keeps_the_lines_up_to_the_checkpoint_and_drops_a_torn_one(tmp_path, world):
@@ -96,6 +132,7 @@ def test_the_histories_of_a_step_are_the_group_means_in_the_order_of_the_rows_ov
 @dataclass(frozen=True)
 class Settings:
     name: str = ""
+    model: str = "small"
     resume: str = ""
     steps: int = 3
 
@@ -114,21 +151,27 @@ def test_a_resumed_run_records_the_settings_it_goes_on_with(tmp_path, monkeypatc
     assert (config.steps, recipe) == (9, "tiny")
     assert record.open_run(config, recipe, world) == folder
     saved = json.loads((folder / "config.json").read_text())
-    assert saved["config"] == {"name": "", "resume": "", "steps": 9} and saved["about"]["recipe"] == "tiny"
+    assert saved["config"] == {"name": "", "model": "small", "resume": "", "steps": 9} and saved["about"]["recipe"] == "tiny"
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["big"], "unknown recipe 'big'; there are tiny"),
     (["--resume", "runs/none"], "--resume wants the folder of a run"),
-    (["tiny", "--resume", "runs/tiny"], "--resume goes on with the recipe and the name that the run has"),
-    (["--resume", "runs/tiny", "--name", "x"], "--resume goes on with the recipe and the name that the run has"),
+    (["tiny", "--resume", "runs/tiny"], "--resume goes on with the recipe, the name and the model that the run has"),
+    (["--resume", "runs/tiny", "--name", "x"], "--resume goes on with the recipe, the name and the model that the run"),
+    (["--resume", "runs/tiny", "--model", "large"], "--resume goes on with the recipe, the name and the model that"),
+    (["--resume", "hf"], "config.json is not a run's config.json"),
+    (["--resume", "torn"], "config.json is not a run's config.json"),
     (["--resume", "runs/other"], "runs/other is a run of another trainer or version: they differ in the setting gamma")])
 def test_a_command_line_that_cannot_be_followed_ends_with_one_line(tmp_path, monkeypatch, world, arguments, message):
     monkeypatch.chdir(tmp_path)
     record.open_run(Settings(), "tiny", world)
+    for folder, text in (("hf", '{"model_type": "qwen2"}'), ("torn", '{"config": ')):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(text)
     (tmp_path / "runs" / "other").mkdir()
     (tmp_path / "runs" / "other" / "config.json").write_text(
-        json.dumps(dict(config=dict(name="", resume="", steps=3, gamma=1.0), about=dict(recipe="tiny"))))
+        json.dumps(dict(config=dict(name="", model="small", resume="", steps=3, gamma=1.0), about=dict(recipe="tiny"))))
     with pytest.raises(SystemExit) as end:
         record.parse(Settings, {"tiny": Settings()}, arguments)
     assert message in str(end.value) and "\n" not in str(end.value)

@@ -46,7 +46,7 @@ class Config:
     model: str = "tiny-base"                       # Hugging Face folder or hub id of the base model
     example: tuple[str, ...] = ("tiny-add",)       # training problems: names in data.py, .jsonl or .parquet files
     label: str = ""                                # the one example's answer, instead of its own
-    reward: str = "outcome"                        # 1 if the boxed answer is right; "format": if there is one at all
+    reward: str = "outcome"                        # what pays 1; "outcome": the right boxed answer, "format": any
     template: str = "chat"                         # prompt: the tokenizer's chat template, or one of data.TEMPLATES
     stop_tokens: tuple[str, ...] = ("<|endoftext|>",)   # a response ends at the first of these
     name: str = ""                                 # results go to runs/NAME; empty: the recipe's, numbered if taken
@@ -67,7 +67,7 @@ class Config:
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
-    cache_gib: float = 0.0                         # GiB for keys and values of sampling; 0: what the device has free
+    cache_gib: float = 0.0                         # GiB for keys, values and logits; 0: by what the device has free
     micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
@@ -235,7 +235,7 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
         sums = {name: sums.get(name, 0.0) + term for name, term in (terms | {"gap": gap.sum()}).items()}
     norm = torch.nn.utils.clip_grad_norm_(run.actor.parameters(), config.max_grad_norm).full_tensor().item()
     if not math.isfinite(norm):       # stop before it spoils the weights and, at the next save, the last good ones
-        raise FloatingPointError(f"the gradient's norm is {norm}; resume from the last checkpoint with a lower --lr")
+        record.fail(f"the gradient's norm is {norm}; use a lower --lr, and --resume if runs/NAME has a checkpoint")
     run.optimizer.step()
     run.optimizer.zero_grad()
     means = dict(zip(sums, (total / tokens for total in world.sum(*sums.values()))))

@@ -69,7 +69,7 @@ class Config:
     heldout: tuple[str, ...] = ("tiny-heldout", "tiny-heldout@1")   # evaluated sets; greedy, or @temperature
     validation: str = "tiny-validation@1"          # set whose accuracy chooses the best checkpoint
     eval_every: int = 15                           # steps between evaluations, each followed by a checkpoint
-    cache_gib: float = 0.0                         # GiB for keys and values of sampling; 0: what the device has free
+    cache_gib: float = 0.0                         # GiB for keys, values and logits; 0: by what the device has free
     micro_batch_tokens: int = 4096                 # response tokens in one forward and backward (bounds activations)
     dtype: str = "float32"                         # of computation: float32 or bfloat16; the masters are fp32
     recompute: bool = False                        # activation checkpointing
@@ -241,7 +241,8 @@ def update(config: Config, run: Run, micro_batches: list[MicroBatch]) -> dict[st
     norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), config.max_grad_norm).full_tensor().item()
              for part in (run.actor, run.critic)]
     if not math.isfinite(sum(norms)):  # before it spoils the weights and, with the next checkpoint, the last good ones
-        raise FloatingPointError(f"the gradient norms are {norms}; resume from the last checkpoint with a lower --lr")
+        record.fail(f"the gradient norms are {norms}; use lower --lr and --critic-lr, and --resume if runs/NAME has a "
+                    "checkpoint")
     for optimizer in (run.optimizer, run.critic_optimizer):
         optimizer.step()
         optimizer.zero_grad()

@@ -1,6 +1,6 @@
 """Is this answer right? Responses and gold answers in, rewards of 1.0 or 0.0 out.
 
-    python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     what was read, and the verdict
+    python verify.py --response 'so \\boxed{\\frac{64}{5}}' --gold 12.8     right or wrong, and what was read
     python verify.py --file pairs.jsonl                       one {"response": ..., "gold": ...} a line
 
 This file finds the answer and pays. What it says and whether that is the gold answer take four steps, a file each
@@ -292,7 +292,7 @@ class Config:
     gold: str | None = None            # the gold answer
     file: str | None = None            # or: JSON lines with the fields "response" and "gold"
     require_box: bool = False          # no box is no answer
-    grader: Literal["oneshot", "paper"] = "oneshot"
+    grader: Literal["oneshot", "paper"] = "oneshot"    # whose rule: ours, or that of the paper's code
 
 
 def pairs(config: Config):
@@ -302,10 +302,10 @@ def pairs(config: Config):
     if config.file is None:
         yield config.response, config.gold
         return
-    for k, line in enumerate(Path(config.file).read_text(encoding="utf-8").splitlines(), 1):
+    for k, line in enumerate(Path(config.file).read_text(encoding="utf-8").split("\n"), 1):
         try:
-            row = json.loads(line)
-            yield str(row["response"]), str(row["gold"])
+            if line.strip():
+                yield str((row := json.loads(line))["response"]), str(row["gold"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{config.file}, line {k}: response and gold are needed ({error!r})") from error
 
@@ -316,7 +316,7 @@ def main(config: Config) -> int:
             answer = extract_answer(response, require_box=config.require_box or config.grader == "paper")
             right = answer is not None and grade(answer, gold, config.grader)
             read = explain(answer, gold)[1] if answer is not None else "nothing: no answer found"
-            print(f"{'equal' if right else 'not equal'}: answer {answer!r}, gold {gold!r}; read as {read}")
+            print(f"{'right' if right else 'wrong'}: answer {answer!r}, gold {gold!r}; read as {read}")
     except (OSError, ValueError) as error:
         print(f"verify.py: {error}", file=sys.stderr)
         return 2

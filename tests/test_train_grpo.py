@@ -226,6 +226,18 @@ def test_with_several_updates_the_old_logprobs_stand_still_and_ratio_and_clip_ac
     assert again["train/logprob_gap_max"] < 1e-4          # measured on the old log-probs, which stay
 
 
+def test_a_gradient_that_is_not_finite_ends_the_run_with_one_line_before_the_weights_move(step):
+    config, run, batch = step
+    micro_batches = train_grpo.score(config, run, batch)[0]
+    micro_batches[0].advantage[0] = float("nan")
+    run.optimizer = torch.optim.SGD(run.actor.parameters(), lr=1.0)
+    before = [p.to_local().clone() for p in run.actor.parameters()]
+    with pytest.raises(SystemExit, match="the gradient's norm is nan;.* use .*--lr.*, and --resume if runs/NAME has a checkpoint") as end:
+        train_grpo.update(config, run, micro_batches)
+    assert "\n" not in str(end.value)
+    assert all(torch.equal(p.to_local(), old) for p, old in zip(run.actor.parameters(), before, strict=True))
+
+
 @pytest.mark.parametrize("reward, expected", [("outcome", [1, 0, 0, 0, 0, 0]), ("format", [1, 1, 0, 0, 0, 0])])
 def test_the_format_reward_pays_any_boxed_answer_and_the_outcome_reward_the_right_one(
         folders, tokenizer, world, monkeypatch, reward, expected):

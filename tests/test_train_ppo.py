@@ -334,6 +334,18 @@ def test_in_a_second_update_on_the_same_tokens_both_clips_act_and_change_the_gra
     assert free["loss/clip_fraction"] == 0 and free["optim/grad_norm"] > 1.1 * again["optim/grad_norm"]
 
 
+def test_a_gradient_that_is_not_finite_ends_the_run_with_one_line_before_the_weights_move(step):
+    config, run, batch = step
+    micro_batches = train_ppo.score(config, run, batch)[0][0]
+    micro_batches[0].advantage[0] = float("nan")
+    run.optimizer = torch.optim.SGD(run.actor.parameters(), lr=1.0)
+    before = [p.to_local().clone() for p in run.actor.parameters()]
+    with pytest.raises(SystemExit, match="the gradient norms are .nan, .* use .*--lr.*, and --resume if runs/NAME has a checkpoint") as end:
+        train_ppo.update(config, run, micro_batches)
+    assert "\n" not in str(end.value)
+    assert all(torch.equal(p.to_local(), old) for p, old in zip(run.actor.parameters(), before, strict=True))
+
+
 # ---------------------------------------------------------------- settings
 
 

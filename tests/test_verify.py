@@ -1911,11 +1911,13 @@ def command_line(*options):
 
 def test_the_command_line_says_what_was_extracted_how_it_was_read_and_the_verdict(tmp_path):
     done = command_line("--response", r"so \boxed{\frac{64}{5}}", "--gold", "12.8")
-    assert done.returncode == 0 and done.stdout.startswith("equal: ") and "frac{64}{5}" in done.stdout
+    assert done.returncode == 0 and done.stdout.startswith("right: ") and "frac{64}{5}" in done.stdout
     file = tmp_path / "pairs.jsonl"
-    file.write_text('{"response": "\\\\boxed{5}", "gold": "6"}\n{"response": "we get 6", "gold": 6}\n')
+    file.write_text('{"response": "\\\\boxed{5}", "gold": "6"}\n\n{"response": "a\u2028we get 6", "gold": 6}\n'
+                    '{"response": "\\\\boxed{57+39}", "gold": "96"}\n{"response": "\\\\boxed{96}", "gold": "57+39"}\n',
+                    encoding="utf-8")              # a blank line, and a U+2028, which is no end of a line
     lines = command_line("--file", str(file)).stdout.splitlines()
-    assert [line.startswith("not equal") for line in lines] == [True, True] and "no answer" in lines[1]
+    assert [line.split(":")[0] for line in lines] == ["wrong", "wrong", "wrong", "right"] and "no answer" in lines[1]
 
 
 @pytest.mark.parametrize("options, part", [

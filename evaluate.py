@@ -6,9 +6,8 @@
     python evaluate.py --model tiny-base --benchmarks tiny-heldout --max-new-tokens 160
 
 AIME and AMC: the average of 8 samples at temperature 0.6; the others: one greedy response. Correct is the answer in the
-box or, without one, in a final "the answer is ..." (verify.py); in the trainers only the box counts. Each response is
-written as it ends to evaluations/MODEL/BENCHMARK/rank*.jsonl, and the same command goes on where it was stopped.
-responses.py says how the figures behind the +- and all others are made.
+box or, without one, in a final "the answer is ..." (verify.py); in the trainers only the box counts. Each response goes
+to evaluations/MODEL/BENCHMARK/rank*.jsonl as it ends; the same command resumes. All figures: responses.py.
 """
 
 import glob
@@ -42,16 +41,16 @@ FAMILIES = (    # a token that only this family has, its prompt, and the tokens 
     ("<｜User｜>", "chat", ("<｜end▁of▁sentence｜>",)))
 
 
-# ---------------------------------------------------------------- in the trainers
-
-
 def source_and_temperature(name: str) -> tuple[str, float]:
     """"math500.jsonl@0.6" -> ("math500.jsonl", 0.6); without a number behind an @: the whole name, greedy."""
     source, _, temperature = name.rpartition("@")
     try:
-        return source, float(temperature)
+        temperature = float(temperature)
     except ValueError:
         return name, 0.0
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"{name}: the temperature behind the @ must be a number, 0 or more")
+    return source, temperature
 
 
 def evaluate_sets(decoder: Decoder, tokenizer, sets: dict[str, list[data.Problem]], world: World, **settings) -> dict:
@@ -59,8 +58,7 @@ def evaluate_sets(decoder: Decoder, tokenizer, sets: dict[str, list[data.Problem
     and the seconds as time/evaluate. `settings` are those of `evaluate`."""
     clock, results = time.perf_counter(), {}
     for name, problems in sets.items():
-        _, temperature = source_and_temperature(name)
-        scores = evaluate(decoder, tokenizer, problems, world, temperature=temperature, **settings)
+        scores = evaluate(decoder, tokenizer, problems, world, temperature=source_and_temperature(name)[1], **settings)
         results |= {f"eval/{name}/{metric}": value for metric, value in scores.items()}
     return results | {"time/evaluate": time.perf_counter() - clock}
 
@@ -73,7 +71,7 @@ class Config:
     """The paper's protocol; the recipe deepseek-r1-distill-qwen-1.5b picks other defaults."""
     model: tuple[str, ...] = ()                 # Hugging Face folders or hub ids; "runs/X/checkpoints/step_*" works
     benchmarks: tuple[str, ...] = ()            # names in data.py; empty: those of --data, or else the paper's six
-    data: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()    # NAME=FILE instead of the hub; may be repeated
+    data: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()    # NAME=FILE instead of the hub
     out: str = "evaluations"                    # folder of responses and results
     template: str = ""                          # prompt; empty: the family's in FAMILIES, or else the chat template
     stop_tokens: tuple[str, ...] = ()           # end of a response; empty: the family's, or else the end-of-text token
@@ -101,15 +99,18 @@ def check(config: Config) -> None:
         samples, temperature = getattr(config, f"{kind}samples"), getattr(config, f"{kind}temperature")
         if temperature < 0 or samples > 1 and temperature == 0:
             raise ValueError(f"{samples} samples at temperature {temperature}: only a single one can be greedy (0)")
+    if not 0 < config.top_p <= 1:
+        raise ValueError(f"--top-p must be above 0 and at most 1, got {config.top_p}")
     if config.dtype not in ("", "float32", "bfloat16"):
         raise ValueError(f"--dtype must be float32 or bfloat16, got {config.dtype!r}")
 
 
 def checkpoints(patterns: tuple[str, ...]) -> dict[str, str]:
-    """--model -> {name: folder or hub id}, by step number. runs/X/checkpoints/step_20 is called X/step_20."""
+    """--model -> {name: folder or hub id}, by step number, no .partial ones. X/checkpoints/step_20 is called X/step_20."""
     found = {}
     for pattern in patterns:
-        sources = glob.glob(pattern) if glob.has_magic(pattern) else [pattern]
+        there = [source for source in glob.glob(pattern) if not source.endswith(".partial")]
+        sources = there if glob.has_magic(pattern) else [pattern]
         if not sources:
             raise FileNotFoundError(f"--model {pattern}: nothing matches")
         for source in sources:
@@ -125,9 +126,9 @@ def checkpoints(patterns: tuple[str, ...]) -> dict[str, str]:
 
 def load_benchmarks(config: Config) -> dict[str, list[data.Problem]]:
     """{name: problems} of --benchmarks, from the hub or the files of --data."""
-    if bad := [item for item in config.data if "=" not in item]:
+    if bad := [item for item in sum(config.data, ()) if "=" not in item]:
         raise ValueError(f"--data {bad[0]}: give NAME=FILE, for example --data math500=test.jsonl")
-    files = dict(item.split("=", 1) for item in config.data)
+    files = dict(item.split("=", 1) for item in sum(config.data, ()))
     names = config.benchmarks or tuple(files) or tuple(PAPER)
     if unused := files.keys() - set(names):
         raise ValueError(f"--data names {min(unused)}, which --benchmarks does not")
@@ -150,8 +151,7 @@ def evaluate_checkpoint(config: Config, name: str, source: str, sets: dict, worl
     decoder = model.load(source, getattr(torch, dtype), world.device).requires_grad_(False)
     template, stop_tokens = family(tokenizer)
     template, stop_tokens = config.template or template, config.stop_tokens or stop_tokens
-    stop_ids, results = data.stop_ids(tokenizer, stop_tokens), {}
-    weights = hashlib.sha256()
+    stop_ids, weights, results = data.stop_ids(tokenizer, stop_tokens), hashlib.sha256(), {}
     for file in sorted(model.find_folder(source).glob("*.safetensors")) if world.rank == 0 else ():
         with file.open("rb") as content:
             weights.update(hashlib.file_digest(content, "sha256").digest())
@@ -186,8 +186,8 @@ def main(arguments: list[str]) -> None:
     world = policy.start()
     try:
         check(config)
-        sets, rows = load_benchmarks(config), {}
-        for name, source in checkpoints(config.model).items():
+        sources, sets, rows = checkpoints(config.model), load_benchmarks(config), {}
+        for name, source in sources.items():
             rows[name] = evaluate_checkpoint(config, name, source, sets, world)
     except (ValueError, FileNotFoundError) as error:
         fail(error)

@@ -93,13 +93,10 @@ def judge(problem: data.Problem, sequence: int, n: int, text: str, length: int, 
                 errors=graded.errors, reflection=bool(REFLECTION.search(text)))
 
 
-# ---------------------------------------------------------------- the folder of an evaluation
-
-
 def open_folder(folder: Path, settings: dict, world: World) -> None:
-    """Make `folder` with settings.json, on every rank. ValueError where it is there already with other settings."""
+    """Make `folder` with settings.json, on every rank. ValueError where it holds responses to other settings."""
     message, file, settings = "", folder / "settings.json", json.loads(json.dumps(settings))
-    if world.rank == 0 and file.exists():
+    if world.rank == 0 and file.exists() and any(part.stat().st_size for part in folder.glob("rank*.jsonl")):
         before = json.loads(file.read_text(encoding="utf-8"))
         for name in (name for name in before | settings if before.get(name) != settings.get(name)):
             message = (f"{folder} was begun with {name} {before.get(name)}, not {settings.get(name)}: go on with the "
@@ -107,21 +104,32 @@ def open_folder(folder: Path, settings: dict, world: World) -> None:
     elif world.rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (message,) = world.gather([message] if world.rank == 0 else [])
-    if message:
-        raise ValueError(message)
+    raise_on_all(message, world)
 
 
 def read_folder(folder: Path, world: World) -> list[dict]:
     """The responses in `folder`, without their texts, on every rank. Rank 0 reads, before any rank writes, and cuts off
-    a last line that a kill left half-written."""
-    rows = []
+    a last line that a kill left half-written. ValueError for any other broken line, and for a response there twice."""
+    rows, message = {}, ""
     for file in sorted(folder.glob("rank*.jsonl")) if world.rank == 0 else ():
-        content = file.read_bytes()
-        whole = content[:content.rfind(b"\n") + 1]
-        os.truncate(file, len(whole))
-        rows += [json.loads(line) for line in whole.splitlines()]
-    return world.gather([{name: value for name, value in row.items() if name != "text"} for row in rows])
+        *lines, half = file.read_bytes().split(b"\n")
+        os.truncate(file, file.stat().st_size - len(half))
+        for number, line in enumerate(lines, 1):
+            try:
+                row = {name: value for name, value in json.loads(line).items() if name != "text"}
+                if rows.setdefault(row["sequence"], row) is not row:
+                    message = f"{folder} holds responses twice (two evaluations wrote into it at once?): delete it"
+            except (AttributeError, KeyError, ValueError):
+                message = f"{file}:{number}: not a response of an evaluation: delete the line"
+    raise_on_all(message, world)
+    return world.gather(list(rows.values()))
+
+
+def raise_on_all(message: str, world: World) -> None:
+    """ValueError on every rank with rank 0's message, unless that is empty."""
+    (message,) = world.gather([message] if world.rank == 0 else [])
+    if message:
+        raise ValueError(message)
 
 
 # ---------------------------------------------------------------- metrics

@@ -53,8 +53,8 @@ def test_without_other_names_the_six_benchmarks_of_the_papers_table_are_evaluate
     monkeypatch.setattr(data, "load", lambda name: [name])
     assert list(evaluate.load_benchmarks(evaluate.Config())) == ["math500", "aime24", "amc23", "minerva",
                                                                  "olympiadbench", "aime25"]
-    mine = evaluate.Config(data=("aime24=a.jsonl", "own=b.jsonl"))
-    assert evaluate.load_benchmarks(mine) == {"aime24": ["a.jsonl"], "own": ["b.jsonl"]}
+    mine = evaluate.Config(data=(("aime24=a.jsonl", "own=b.jsonl"), ("c=c.jsonl",)))
+    assert evaluate.load_benchmarks(mine) == {"aime24": ["a.jsonl"], "own": ["b.jsonl"], "c": ["c.jsonl"]}
 
 
 @pytest.mark.parametrize("special, template, stops", [
@@ -193,7 +193,7 @@ def test_the_table_marks_the_best_average_and_says_that_it_selects_on_the_test_s
 
 def test_checkpoints_of_a_pattern_are_ordered_by_step_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for step in (100, 20, 3):
+    for step in (100, 20, 3, "4.partial"):                                    # a kill cut off the save of step 4
         Path(f"runs/x/checkpoints/step_{step}").mkdir(parents=True)
     found = evaluate.checkpoints(("runs/x/checkpoints/step_*", "Qwen/Qwen2.5-Math-1.5B"))
     assert list(found) == ["Qwen2.5-Math-1.5B", "x/step_3", "x/step_20", "x/step_100"]
@@ -287,18 +287,45 @@ def test_an_evaluation_is_not_gone_on_with_under_other_settings(whole, tmp_path)
     assert result.returncode == 1 and "own was begun with weights" in result.stderr, result.stderr
 
 
+def test_settings_without_a_response_are_replaced(tmp_path, world):
+    responses.open_folder(tmp_path, dict(top_p=1.5), world)
+    (tmp_path / "rank0.jsonl").write_text("")
+    responses.open_folder(tmp_path, dict(top_p=0.9), world)
+    assert json.loads((tmp_path / "settings.json").read_text()) == dict(top_p=0.9)
+    (tmp_path / "rank0.jsonl").write_text('{"sequence": 0, "text": "a"}\n')
+    with pytest.raises(ValueError, match="begun with top_p 0.9, not 1.0"):
+        responses.open_folder(tmp_path, dict(top_p=1.0), world)
+
+
+@pytest.mark.parametrize("line, message", [
+    ('{"sequence": 0, "text": "b"}', "{folder} holds responses twice .*: delete it"),
+    ("{{", "{folder}/rank1.jsonl:2: not a response"), ("[1]", "{folder}/rank1.jsonl:2: not a response"),
+    ("{}", "{folder}/rank1.jsonl:2: not a response"), ("\x00", "{folder}/rank1.jsonl:2: not a response")])
+def test_a_folder_with_a_response_twice_or_a_broken_line_is_not_gone_on_with(tmp_path, world, line, message):
+    (tmp_path / "rank0.jsonl").write_text('{"sequence": 0, "text": "a"}\n')
+    (tmp_path / "rank1.jsonl").write_text('{"sequence": 1, "text": "a"}\n' + line + "\n")
+    with pytest.raises(ValueError, match=message.format(folder=tmp_path)):
+        responses.read_folder(tmp_path, world)
+
+
 @pytest.mark.parametrize("options, message", [
-    ([], "--model is missing"), (["--model", "step_*"], "--model step_*: nothing matches"),
+    ([], "--model is missing"), (["--model", "step_*", "--benchmarks", "math500"], "--model step_*: nothing matches"),
+    (["--model", "step_*"], "--model step_*: nothing matches"),
     (["nonsense"], "unknown recipe 'nonsense'; there are paper, deepseek-r1-distill-qwen-1.5b"),
     (["--data", "own"], "--data own: give NAME=FILE"), (["--data", "own=x.jsonl"], "x.jsonl: no such file"),
     (["--data", "a=x.jsonl", "--benchmarks", "b"], "--data names a, which --benchmarks does not"),
+    (["--data", "a=x.jsonl", "b=y.jsonl", "--data", "c=z.jsonl", "--benchmarks", "a", "b"], "--data names c, which"),
+    (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, got 1.5"),
     (["--samples", "4"], "4 samples at temperature 0.0: only a single one can be greedy"),
     (["--max-new-tokens", "0"], "--max-new-tokens must be at least 1, got 0"),
     (["--dtype", "int8"], "--dtype must be float32 or bfloat16, got 'int8'")])
 def test_mistakes_on_the_command_line_are_told_in_one_line(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(policy, "start", lambda: policy.World(0, 1, torch.device("cpu"), None))
-    if "--data" not in options and "--model" in options:
+    monkeypatch.setattr(data, "hf_hub_download", None)          # the hub is not asked before the mistake is found
+    if "--data" in options:
+        options = [*options, "--model", str(TINY)]
+    elif "--benchmarks" not in options and "--model" in options:
         options = [*options, "--benchmarks", "tiny-heldout"]
     elif not options:
         options = ["--benchmarks", "tiny-heldout"]
@@ -315,6 +342,12 @@ def test_mistakes_on_the_command_line_are_told_in_one_line(tmp_path, monkeypatch
     ("me@home/x.jsonl", "me@home/x.jsonl", 0.0)])
 def test_the_temperature_of_a_set_stands_behind_the_last_at_sign(name, source, temperature):
     assert evaluate.source_and_temperature(name) == (source, temperature)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl@-1", "x.jsonl@nan", "x.jsonl@inf"])
+def test_a_temperature_that_cannot_be_sampled_at_is_refused(name):
+    with pytest.raises(ValueError, match=f"^{name}: the temperature behind the @ must be a number, 0 or more$"):
+        evaluate.source_and_temperature(name)
 
 
 def test_real_generation_is_scored_greedily_by_default(folders, tokenizer, world):

@@ -1,6 +1,7 @@
 """Problems: the paper's examples and benchmarks by name, the laptop world's, files; and the prompt templates."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,6 @@ class Problem:
     category: str = ""
     id: str = ""
 
-
-# ---------------------------------------------------------------- loading
 
 # name: (dataset on the Hugging Face hub, revision, file, field of the question, field of the answer), as public code
 # pins and reads them; not tried against the hub. math-ai's OlympiadBench has 674 of the paper's 675 problems.
@@ -45,9 +44,9 @@ def load(name: str) -> list[Problem]:
     """Problems by name ("pi1", "tiny-add", "math500", ...) or from a .jsonl or .parquet file.
     Raises ValueError or FileNotFoundError in one line for an unknown name, a missing file or missing fields."""
     path = Path(name)
+    if path.suffix in READERS and not path.is_file():
+        raise FileNotFoundError(f"{name}: no such file")
     if path.suffix in READERS:
-        if not path.is_file():
-            raise FileNotFoundError(f"{name}: no such file")
         return read(path, QUESTION, ANSWER)
     if name in BENCHMARKS:
         dataset, revision, file, question, answer = BENCHMARKS[name]
@@ -58,8 +57,7 @@ def load(name: str) -> list[Problem]:
                                     "; give a .jsonl or .parquet file of it instead") from None
         return read(path, (question,), (answer,))
     if name in EXAMPLES:
-        index, answer, question = EXAMPLES[name]
-        return [Problem(question + SUFFIX, answer, id=f"dsr_sub:{index}")]
+        return [Problem(question + SUFFIX, answer, id=f"dsr_sub:{row}") for row, answer, question in [EXAMPLES[name]]]
     if name.startswith("tiny-"):
         import tiny     # not at the top: the laptop world takes Problem from here
         if name in tiny.EXAMPLES:
@@ -72,22 +70,27 @@ def load(name: str) -> list[Problem]:
 
 def read(path: Path, questions: tuple[str, ...], answers: tuple[str, ...]) -> list[Problem]:
     """The problems of a file whose questions and answers stand in the first of `questions` and `answers` that it has.
-    An answer with a \\boxed in it is a worked solution (Minerva): its last box is meant. Of a list (OlympiadBench) all
-    are wanted. Units beside the box or in a field of their own are left out (a prediction may carry its unit or not),
-    percent too: Minerva's two such golds are plain numbers (100, 12.5)."""
+    An answer with a \\boxed in it is a solution (Minerva): its last box is meant. Of a list (OlympiadBench) all
+    are wanted. Units (percent too: Minerva's two such golds are 100 and 12.5) are left out: a prediction may have one."""
     problems = []
     for number, (where, row) in enumerate(READERS[path.suffix](path)):
         question, answer, category, name = (next((row[field] for field in fields if row.get(field) is not None), None)
                                             for fields in (questions, answers, CATEGORY, ID))
         if question is None or answer is None:
             raise ValueError(f"{where}: needs the field {' or '.join(questions if question is None else answers)}")
-        if "\\boxed" in str(answer) and (answer := verify.extract_answer(answer, require_box=True)) is None:
+        if isinstance(answer, dict) or not (answer := as_text(answer)).strip():
+            raise ValueError(f"{where}: the answer must be a text or a number, not {answer!r}")
+        if "\\boxed" in answer and (answer := verify.extract_answer(answer, require_box=True)) is None:
             raise ValueError(f"{where}: the last \\boxed of the solution is empty or not closed")
         if "choices" in row:    # ARC: labels are letters or, in some rows, numbers; a letter is asked for
-            choices = "\n".join(map("({}) {}".format, "ABCDE", row["choices"]["text"]))
-            question = f"{question}\n{choices}\nAnswer with the letter of the correct choice."
-            answer = "ABCDE"[row["choices"]["label"].index(answer)]
-        problems.append(Problem(question, as_text(answer), str(category or ""), str(number if name is None else name)))
+            try:
+                letters = dict(zip(map(str, row["choices"]["label"]), "ABCDE"))
+                lines = [f"({a}) {text}" for a, text in zip(letters.values(), row["choices"]["text"], strict=True)]
+                answer = letters[answer]
+            except (KeyError, TypeError, ValueError):
+                raise ValueError(f"{where}: needs choices of lists text and label, the answer a label") from None
+            question = "\n".join([str(question), *lines, "Answer with the letter of the correct choice."])
+        problems.append(Problem(str(question), answer, str(category or ""), str(number if name is None else name)))
     if not problems:
         raise ValueError(f"{path}: the file holds no problems")
     return problems
@@ -95,12 +98,12 @@ def read(path: Path, questions: tuple[str, ...], answers: tuple[str, ...]) -> li
 
 def read_jsonl(path: Path):
     """(where, one JSON object a line). Blank lines are skipped."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if line.strip():
             try:
                 yield f"{path}:{number}", dict(json.loads(line))
             except (TypeError, ValueError):
-                raise ValueError(f"{path}:{number}: not a JSON object") from None
+                raise ValueError(f"{path}:{number}: not a JSON object in UTF-8") from None
 
 
 def read_parquet(path: Path):
@@ -129,10 +132,7 @@ def as_text(answer) -> str:
     return ", ".join(str(int(a)) if isinstance(a, float) and a.is_integer() else str(a) for a in answers)
 
 
-# ---------------------------------------------------------------- prompts
-
-# Qwen2.5-Math's chat template renders one user message to this (FORK Qwen2.5-Eval, qwen25-math-cot). Spelt out, since
-# it decides the base model's accuracy: a tokenizer folder without the template must not change it silently.
+# As Qwen2.5-Math's chat template (FORK Qwen2.5-Eval, qwen25-math-cot). Spelt out: not every tokenizer folder has it.
 TEMPLATES = {
     "qwen2.5-math": "<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}."
                     "<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
@@ -149,6 +149,9 @@ def render(tokenizer, question: str, template: str) -> str:
                                              tokenize=False, date_string="26 Jul 2024")
     if template not in TEMPLATES:
         raise ValueError(f"unknown template {template!r}: give chat, {', '.join(TEMPLATES)}")
+    for token in re.findall(r"<\|\w+\|>", TEMPLATES[template]):
+        if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
+            raise ValueError(f"--template {template} needs the token {token}, which the tokenizer lacks: give another")
     return TEMPLATES[template].replace("{question}", question)
 
 
@@ -158,17 +161,14 @@ def encode(tokenizer, prompt: str) -> Tensor:
 
 
 def stop_ids(tokenizer, stop_tokens: tuple[str, ...]) -> list[int]:
-    """Token ids at which a response ends. Explicit, since base checkpoints list <|endoftext|> alone and would run on
-    after <|im_end|>. ValueError for a token that the tokenizer does not have."""
+    """Token ids at which a response ends: base checkpoints list <|endoftext|> alone, and run on after <|im_end|>."""
     vocabulary = tokenizer.get_vocab()
     if missing := [token for token in stop_tokens if token not in vocabulary]:
         raise ValueError(f"the tokenizer has no token {missing[0]!r}: set --stop-tokens to tokens it has")
     return [vocabulary[token] for token in stop_tokens]
 
 
-# ---------------------------------------------------------------- the paper's examples
-
-# Every training prompt of the paper ends so; its evaluation prompts do not
+# The paper's examples. Every training prompt ends so; its evaluation prompts do not
 SUFFIX = " Let's think step by step and output the final answer within \\boxed{}."
 
 # name: (row in DSR-sub, label, statement), from the released dsr_sub.parquet of github.com/ypwang61/One-Shot-RLVR;

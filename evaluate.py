@@ -106,7 +106,7 @@ def check(config: Config) -> None:
 
 
 def checkpoints(patterns: tuple[str, ...]) -> dict[str, str]:
-    """--model -> {name: folder or hub id}, by step number, no .partial ones. X/checkpoints/step_20 is called X/step_20."""
+    """--model -> {name: folder or hub id}, by step, no .partial ones. X/checkpoints/step_20 is called X/step_20."""
     found = {}
     for pattern in patterns:
         there = [source for source in glob.glob(pattern) if not source.endswith(".partial")]

@@ -6,6 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 import data
 
@@ -14,8 +17,17 @@ QWEN_MATH = ("<|im_start|>system\nPlease reason step by step, and put your final
              "<|im_start|>user\nWhat is {x}?<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_the_qwen_math_prompt_renders_to_the_letter_braces_of_the_question_included():
-    assert data.render(None, "What is {x}?", "qwen2.5-math") == QWEN_MATH
+def test_the_qwen_math_prompt_renders_to_the_letter_braces_of_the_question_included(tokenizer):
+    assert data.render(tokenizer, "What is {x}?", "qwen2.5-math") == QWEN_MATH
+
+
+@pytest.mark.parametrize("unknown", [None, "[UNK]"])
+def test_a_template_whose_special_token_the_tokenizer_lacks_is_refused(unknown):
+    other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")),
+                                    unk_token=unknown)
+    with pytest.raises(ValueError, match=r"--template qwen2.5-math needs the token <\|im_start\|>, which"):
+        data.render(other, "a", "qwen2.5-math")
+    assert data.render(other, "a", "plain") == "a"
 
 
 def test_the_chat_template_of_the_tokenizer_is_used_with_a_generation_prompt(tokenizer):
@@ -104,6 +116,7 @@ def write(path: Path, rows: list[dict]) -> Path:
     ([dict(id=1606, subfield="Algebra", question="a", solution=["\\boxed{7}"], final_answer=["$2^{3}$"], unit="km"),
       dict(id=1607, subfield="Algebra", question="b", solution=["no"], final_answer=["2", "3"], unit=None)],
      [data.Problem("a", "$2^{3}$", "Algebra", "1606"), data.Problem("b", "2, 3", "Algebra", "1607")]),
+    ([dict(problem=5, answer=["\\boxed{2}", "\\boxed{3}"])], [data.Problem("5", "2 or 3", "", "0")]),
     ([dict(problem="a", answer="70"), dict(problem="b", answer="588")],
      [data.Problem("a", "70", "", "0"), data.Problem("b", "588", "", "1")])])
 def test_files_load_with_the_field_names_in_use(tmp_path, rows, problems, suffix):
@@ -187,10 +200,17 @@ def test_the_papers_benchmark_files_load_whole(file, count, answers):
     ('{"problem": "a", "answer": 1}\n{"problem": "b"}', "x.jsonl:2: needs the field answer or final_answer"),
     ('{"answer": 1}', "x.jsonl:1: needs the field problem or question"),
     ('{"problem": "a", "solution": "so \\\\boxed{4"}', "x.jsonl:1: the last \\boxed of the solution is empty or not"),
+    ('{"problem": "a", "answer": " "}', "x.jsonl:1: the answer must be a text or a number, not ' '"),
+    ('{"problem": "a", "answer": []}', "x.jsonl:1: the answer must be a text or a number"),
+    ('{"problem": "a", "answer": {"value": 4}}', "x.jsonl:1: the answer must be a text or a number, not {'value': 4}"),
+    ('{"problem": "a", "answer": "A", "choices": ["x", "y"]}', "x.jsonl:1: needs choices of lists text and label"),
+    ('{"problem": "a", "answer": "C", "choices": {"text": ["x"], "label": ["A"]}}', "x.jsonl:1: needs choices of"),
+    ('{"problem": "a", "answer": "A", "choices": {"text": ["x"], "label": ["A", "B"]}}', "x.jsonl:1: needs choices of"),
+    (b'{"problem": "a", "answer": "\xe9"}', "x.jsonl:1: not a JSON object in UTF-8"),
     ("[1]", "x.jsonl:1: not a JSON object"),
     ("{", "x.jsonl:1: not a JSON object")])
 def test_a_jsonl_file_that_does_not_fit_is_named_with_its_line(tmp_path, content, message):
-    (tmp_path / "x.jsonl").write_text(content)
+    (tmp_path / "x.jsonl").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError) as error:
         data.load(str(tmp_path / "x.jsonl"))
     assert message in str(error.value)

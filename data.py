@@ -44,9 +44,9 @@ def load(name: str) -> list[Problem]:
     """Problems by name ("pi1", "tiny-add", "math500", ...) or from a .jsonl or .parquet file.
     Raises ValueError or FileNotFoundError in one line for an unknown name, a missing file or missing fields."""
     path = Path(name)
-    if path.suffix in READERS and not path.is_file():
-        raise FileNotFoundError(f"{name}: no such file")
     if path.suffix in READERS:
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: no such file")
         return read(path, QUESTION, ANSWER)
     if name in BENCHMARKS:
         dataset, revision, file, question, answer = BENCHMARKS[name]
@@ -70,8 +70,8 @@ def load(name: str) -> list[Problem]:
 
 def read(path: Path, questions: tuple[str, ...], answers: tuple[str, ...]) -> list[Problem]:
     """The problems of a file whose questions and answers stand in the first of `questions` and `answers` that it has.
-    An answer with a \\boxed in it is a solution (Minerva): its last box is meant. Of a list (OlympiadBench) all
-    are wanted. Units (percent too: Minerva's two such golds are 100 and 12.5) are left out: a prediction may have one."""
+    An answer with a \\boxed in it is a solution (Minerva): its last box is meant. Of a list (OlympiadBench) all are
+    wanted. Units (percent too: Minerva's two such golds are 100 and 12.5) are left out: a prediction may have one."""
     problems = []
     for number, (where, row) in enumerate(READERS[path.suffix](path)):
         question, answer, category, name = (next((row[field] for field in fields if row.get(field) is not None), None)
@@ -168,7 +168,7 @@ def stop_ids(tokenizer, stop_tokens: tuple[str, ...]) -> list[int]:
     return [vocabulary[token] for token in stop_tokens]
 
 
-# The paper's examples. Every training prompt ends so; its evaluation prompts do not
+# The paper's examples: every training prompt of it ends so; its evaluation prompts do not
 SUFFIX = " Let's think step by step and output the final answer within \\boxed{}."
 
 # name: (row in DSR-sub, label, statement), from the released dsr_sub.parquet of github.com/ypwang61/One-Shot-RLVR;

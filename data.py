@@ -143,7 +143,7 @@ def render(tokenizer, question: str, template: str) -> str:
     """The prompt as text: a template of TEMPLATES, or "chat", the tokenizer's own over one user message."""
     if template == "chat":
         if not tokenizer.chat_template:
-            raise ValueError('this tokenizer has no chat template: give --template qwen2.5-math or plain')
+            raise ValueError('this tokenizer has no chat template: give another --template, or no --chat')
         # Llama 3's template would write today's date into the prompt; other templates do not ask for one
         return tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True,
                                              tokenize=False, date_string="26 Jul 2024")

@@ -64,7 +64,7 @@ class Engine:
         # What is drawn; the last column takes what a row that has ended writes until the host looks
         self.tokens = torch.zeros(rows, max_new_tokens + 1, dtype=torch.int64, device=self.device)
         self.logprobs = torch.zeros(rows, max_new_tokens + 1, device=self.device)
-        # A row feeds `token`, at `position` of its sequence, behind the first `prefilled` tokens of its `prompt` (one of
+        # A row feeds `token`, at `position` of its sequence, behind the first `prefilled` tokens of its `prompt` (of
         # the U); `count` tokens are drawn; it is `alive` until its response ends
         self.state = torch.zeros(8, rows, dtype=torch.int64, device=self.device)
         (self.token, self.position, self.offset, self.prompt, self.prefilled, self.sequence, self.count,
@@ -84,12 +84,11 @@ class Engine:
             self.prefill([prompts[i][:-1] for i in part], [self.place[i] for i in part])
 
     def prefill(self, prompts: list[Tensor], places: list[int]) -> None:
-        """Run `prompts` ([P_i] >= 1 each), packed, for the keys and values that go to `places` among the U."""
+        """Run `prompts` ([P_i] >= 1 each), packed: keys and values to `places` of the U, behind a shorter one anything."""
         lengths, places = torch.tensor([len(p) for p in prompts]), torch.tensor(places, device=self.device)   # [S] each
         start, P = lengths.cumsum(0) - lengths, int(lengths.max())
         packed = PackedAttention([(int(s), int(n), 0, 0) for s, n in zip(start, lengths)], self.device, self.k.dtype)
-        # [S, P]; what stands behind a shorter prompt is never looked at
-        index = (start[:, None] + torch.arange(P)).clamp(max=int(lengths.sum()) - 1).to(self.device)
+        index = (start[:, None] + torch.arange(P)).clamp(max=int(lengths.sum()) - 1).to(self.device)        # [S, P]
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             self.prompt_k[layer, places, :, :P] = k[index].transpose(1, 2)    # [S, P, heads, hd] -> [S, heads, P, hd]
@@ -140,8 +139,9 @@ class Engine:
         self.row, self.slot = torch.arange(A, device=self.device), position - offset                              # [A]
         if not self.shared:
             used = int(self.slot.max()) + 1
-            self.k[:, :, :, self.opened:used] = self.v[:, :, :, self.opened:used] = 0     # NaN counts behind a mask too
-            self.opened = max(self.opened, used)
+            if used > self.opened:            # NaN counts behind a mask too; 32 slots at once are as fast as one
+                self.k[:, :, :, self.opened:used + 31] = self.v[:, :, :, self.opened:used + 31] = 0
+                self.opened = used + 31
             self.mask = torch.arange(used) <= self.slot[:, None, None, None]                          # [A, 1, 1, used]
         logits = self.decoder(token, position, self, head_logits)                                              # [A, V]
         drawn, logprob = self.draw(logits, sequence, position + 1)                                        # [A] each

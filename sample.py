@@ -84,7 +84,7 @@ class Engine:
             self.prefill([prompts[i][:-1] for i in part], [self.place[i] for i in part])
 
     def prefill(self, prompts: list[Tensor], places: list[int]) -> None:
-        """Run `prompts` ([P_i] >= 1 each), packed: keys and values to `places` of the U, behind a shorter one anything."""
+        """Run `prompts` ([P_i] >= 1 each), packed: keys and values to `places` of the U, anything behind short ones."""
         lengths, places = torch.tensor([len(p) for p in prompts]), torch.tensor(places, device=self.device)   # [S] each
         start, P = lengths.cumsum(0) - lengths, int(lengths.max())
         packed = PackedAttention([(int(s), int(n), 0, 0) for s, n in zip(start, lengths)], self.device, self.k.dtype)
